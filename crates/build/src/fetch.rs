@@ -1,0 +1,215 @@
+//! Fetching: index documents into memory, locked files into the download cache.
+//!
+//! A cached file is named after its digest and is complete or absent. A connection cut half-way is resumed
+//! with a range request; every byte that arrives is counted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use futures_util::StreamExt;
+use perijove_oci::{Digest, Digester, Event, Reporter, http, report};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, RANGE};
+use reqwest::{Response, StatusCode, Url};
+use tokio::io::AsyncWriteExt;
+
+use crate::{Error, Result};
+
+/// Fetches over one HTTP client and counts the bytes.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: reqwest::Client,
+    cache: PathBuf,
+    fetched: Arc<AtomicU64>,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl Fetcher {
+    /// `cache` is Perijove's cache folder; it is made when the first file arrives.
+    pub fn new(cache: &Path, reporter: Arc<dyn Reporter>) -> Result<Self> {
+        let client = http::client().map_err(|e| Error::Refused {
+            reason: format!("cannot set up HTTPS: {e}"),
+            hint: "check SSL_CERT_FILE and the proxy variables".to_owned(),
+        })?;
+        Ok(Fetcher { client, cache: cache.to_owned(), fetched: Arc::default(), reporter })
+    }
+
+    /// Body bytes received so far, by all clones.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// Where Perijove keeps what can be had again.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where events go.
+    pub fn reporter(&self) -> &Arc<dyn Reporter> {
+        &self.reporter
+    }
+
+    /// A whole document of at most `limit` bytes, with the media type it came as.
+    pub async fn document(&self, url: &Url, accept: &str, limit: u64) -> Result<(Vec<u8>, String)> {
+        let mut tries = 0;
+        loop {
+            let answer = http::send(|| self.client.get(url.clone()).header(ACCEPT, accept)).await;
+            let response = self.checked(url, answer)?;
+            let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+            match self.body(response, limit).await {
+                Ok(bytes) => return Ok((bytes, kind)),
+                Err(reason) if reason.permanent || tries >= http::TRIES => {
+                    return Err(fetch_error(url, &reason.text, "try again later"));
+                }
+                Err(_) => tokio::time::sleep(http::pause(tries, None, SystemTime::now())).await,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn body(&self, response: Response, limit: u64) -> Result<Vec<u8>, Cut> {
+        let mut bytes = Vec::new();
+        let mut stream = response.bytes_stream();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|e| Cut { text: cause(&e), permanent: false })?;
+            self.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            if (bytes.len() + chunk.len()) as u64 > limit {
+                return Err(Cut { text: format!("the answer is larger than {limit} bytes"), permanent: true });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Where the file with `digest` lies in the download cache, whether or not it is there.
+    pub fn cached(&self, digest: &Digest) -> PathBuf {
+        self.cache.join("downloads").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// The locked file with `digest`: from the cache, else from `url`, checked against the digest and, where
+    /// known, the size. `name` is what messages call it.
+    pub async fn file(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
+        let path = self.cached(digest);
+        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Ok(path);
+        }
+        let folder = path.parent().unwrap_or(&self.cache).to_owned();
+        tokio::fs::create_dir_all(&folder).await.map_err(Error::io(&folder))?;
+        let task = report::task();
+        self.reporter.report(Event::Started { task, what: format!("fetch {name}"), total_bytes: size });
+        let result = self.download(url, name, digest, size, task, &folder).await;
+        self.reporter.report(Event::Finished { task });
+        let temporary = result?;
+        // Renaming over the same content by another process is harmless: the name is the digest.
+        temporary.persist(&path).map_err(|e| Error::Io { path: path.clone(), source: e.error })?;
+        Ok(path)
+    }
+
+    async fn download(
+        &self,
+        url: &Url,
+        name: &str,
+        digest: &Digest,
+        size: Option<u64>,
+        task: report::TaskId,
+        folder: &Path,
+    ) -> Result<tempfile::NamedTempFile> {
+        let temporary = tempfile::Builder::new().prefix(".part-").tempfile_in(folder).map_err(Error::io(folder))?;
+        let path = temporary.path().to_owned();
+        let mut file = tokio::fs::File::from_std(temporary.reopen().map_err(Error::io(&path))?);
+        let mut digester = Digester::new(digest.algorithm());
+        let (mut have, mut tries) = (0u64, 0u32);
+        let limit = size.unwrap_or(MAX_FILE);
+        loop {
+            let answer = http::send(|| {
+                let get = self.client.get(url.clone());
+                if have > 0 { get.header(RANGE, format!("bytes={have}-")) } else { get }
+            })
+            .await;
+            let response = self.checked(url, answer)?;
+            if have > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
+                // The server starts again from the first byte, so we do too.
+                file = tokio::fs::File::from_std(temporary.reopen().map_err(Error::io(&path))?);
+                file.set_len(0).await.map_err(Error::io(&path))?;
+                digester = Digester::new(digest.algorithm());
+                have = 0;
+            }
+            let whole = response.content_length().map(|rest| have + rest);
+            let mut stream = response.bytes_stream();
+            let cut = loop {
+                match stream.next().await {
+                    None => break None,
+                    Some(Err(error)) => break Some(cause(&error)),
+                    Some(Ok(chunk)) => {
+                        have += chunk.len() as u64;
+                        self.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                        self.reporter.report(Event::Advanced { task, bytes: chunk.len() as u64 });
+                        if have > limit {
+                            return Err(fetch_error(
+                                url,
+                                &format!("more bytes than the {limit} that were expected"),
+                                "the mirror serves something else under this name; check the index setting",
+                            ));
+                        }
+                        digester.update(&chunk);
+                        file.write_all(&chunk).await.map_err(Error::io(&path))?;
+                    }
+                }
+            };
+            match cut {
+                None if whole.is_none_or(|whole| have >= whole) => break,
+                _ if tries >= http::TRIES => {
+                    let reason = cut.unwrap_or_else(|| "the connection ended early".to_owned());
+                    return Err(fetch_error(url, &reason, "the network or the mirror is failing; try again later"));
+                }
+                _ => tokio::time::sleep(http::pause(tries, None, SystemTime::now())).await,
+            }
+            tries += 1;
+        }
+        file.flush().await.map_err(Error::io(&path))?;
+        let found = digester.finish();
+        if found != *digest {
+            return Err(Error::Hash { what: name.to_owned(), expected: digest.clone(), found });
+        }
+        Ok(temporary)
+    }
+
+    fn checked(&self, url: &Url, answer: Result<Response, reqwest::Error>) -> Result<Response> {
+        let response = answer.map_err(|e| {
+            fetch_error(url, &cause(&e), "is the server up, and are proxy and certificates set as for uv, npm and apt?")
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let hint = match status.as_u16() {
+            401 | 403 | 407 => "the server wants other credentials: check those of uv, npm or apt",
+            404 | 410 => "no such file there: is the lock newer than the mirror, or the package withdrawn?",
+            429 => "the server limits requests: wait, or use a mirror",
+            _ => "try again later, or use a mirror",
+        };
+        Err(fetch_error(url, &format!("the server answered {status}"), hint))
+    }
+}
+
+/// No package is larger than this (4 GiB).
+const MAX_FILE: u64 = 4 << 30;
+
+struct Cut {
+    text: String,
+    permanent: bool,
+}
+
+fn fetch_error(url: &Url, reason: &str, hint: &str) -> Error {
+    Error::Fetch { url: http::redact(url), reason: reason.to_owned(), hint: hint.to_owned() }
+}
+
+/// The innermost cause: reqwest's own text repeats the URL, with credentials.
+fn cause(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    if error.is_timeout() { format!("timed out ({inner})") } else { inner.to_string() }
+}

@@ -1,0 +1,1 @@
+//! Lock files: Debian packages, Python wheels, npm packages.

@@ -1,0 +1,2 @@
+//! The `perijove` command.
+fn main() {}

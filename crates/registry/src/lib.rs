@@ -1,0 +1,1 @@
+//! The embedded OCI registry: HTTP in front, a content-addressed store behind.

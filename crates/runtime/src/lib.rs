@@ -1,0 +1,1 @@
+//! Runs an image: docker, podman, runc or the built-in runtime.
