@@ -28,11 +28,14 @@ pub struct Fetcher {
 impl Fetcher {
     /// `cache` is Perijove's cache folder; it is made when the first file arrives.
     pub fn new(cache: &Path, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let client = http::client().map_err(|e| Error::Refused {
-            reason: format!("cannot set up HTTPS: {e}"),
-            hint: "check SSL_CERT_FILE and the proxy variables".to_owned(),
-        })?;
+        let client = http::client().map_err(|e| no_client(&e))?;
         Ok(Fetcher { client, cache: cache.to_owned(), fetched: Arc::default(), reporter })
+    }
+
+    /// The same cache and counters, but everything goes through `proxy`.
+    pub fn through(&self, proxy: &Url) -> Result<Self> {
+        let client = http::client_through(proxy).map_err(|e| no_client(&e))?;
+        Ok(Fetcher { client, ..self.clone() })
     }
 
     /// Body bytes received so far, by all clones.
@@ -203,6 +206,13 @@ struct Cut {
 
 fn fetch_error(url: &Url, reason: &str, hint: &str) -> Error {
     Error::Fetch { url: http::redact(url), reason: reason.to_owned(), hint: hint.to_owned() }
+}
+
+fn no_client(error: &reqwest::Error) -> Error {
+    Error::Refused {
+        reason: format!("cannot set up HTTPS: {error}"),
+        hint: "check SSL_CERT_FILE and the proxy variables".to_owned(),
+    }
 }
 
 /// The innermost cause: reqwest's own text repeats the URL, with credentials.

@@ -15,6 +15,11 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
     builder().build()
 }
 
+/// As [`client`], but everything goes through `proxy`.
+pub fn client_through(proxy: &Url) -> Result<reqwest::Client, reqwest::Error> {
+    builder().proxy(reqwest::Proxy::all(proxy.clone())?).build()
+}
+
 /// The same, for clients that need other time limits or redirects.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

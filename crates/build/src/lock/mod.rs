@@ -1,1 +1,4 @@
 //! Lock files: Debian packages, Python wheels, npm packages.
+
+pub mod change;
+pub mod debs;
