@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use futures_util::StreamExt;
 use perijove_oci::{Digest, Digester, Event, Reporter, http, report};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use tokio::io::AsyncWriteExt;
 
@@ -55,13 +55,24 @@ impl Fetcher {
 
     /// A whole document of at most `limit` bytes, with the media type it came as.
     pub async fn document(&self, url: &Url, accept: &str, limit: u64) -> Result<(Vec<u8>, String)> {
+        let page = self.page(url, accept, limit).await?;
+        page.map(|p| (p.bytes, p.kind)).ok_or_else(|| fetch_error(url, "the server answered 404 Not Found", GONE))
+    }
+
+    /// As [`Fetcher::document`], with the address that answered after redirects; `None` where the server has
+    /// no such page (404, 410).
+    pub async fn page(&self, url: &Url, accept: &str, limit: u64) -> Result<Option<Page>> {
         let mut tries = 0;
         loop {
             let answer = http::send(|| self.client.get(url.clone()).header(ACCEPT, accept)).await;
+            if answer.as_ref().is_ok_and(|r| matches!(r.status(), StatusCode::NOT_FOUND | StatusCode::GONE)) {
+                return Ok(None);
+            }
             let response = self.checked(url, answer)?;
             let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+            let at = response.url().clone();
             match self.body(response, limit).await {
-                Ok(bytes) => return Ok((bytes, kind)),
+                Ok(bytes) => return Ok(Some(Page { bytes, kind, url: at })),
                 Err(reason) if reason.permanent || tries >= http::TRIES => {
                     return Err(fetch_error(url, &reason.text, "try again later"));
                 }
@@ -69,6 +80,16 @@ impl Fetcher {
             }
             tries += 1;
         }
+    }
+
+    /// The length in bytes of the file at `url`, where the server tells it without sending the file.
+    pub async fn length(&self, url: &Url) -> Option<u64> {
+        let response = http::send(|| self.client.head(url.clone())).await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        // A HEAD has no body, so the header itself is read (RFC 9110, section 9.3.2).
+        response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     async fn body(&self, response: Response, limit: u64) -> Result<Vec<u8>, Cut> {
@@ -188,12 +209,24 @@ impl Fetcher {
         }
         let hint = match status.as_u16() {
             401 | 403 | 407 => "the server wants other credentials: check those of uv, npm or apt",
-            404 | 410 => "no such file there: is the lock newer than the mirror, or the package withdrawn?",
+            404 | 410 => GONE,
             429 => "the server limits requests: wait, or use a mirror",
             _ => "try again later, or use a mirror",
         };
         Err(fetch_error(url, &format!("the server answered {status}"), hint))
     }
+}
+
+const GONE: &str = "no such file there: is the lock newer than the mirror, or the package withdrawn?";
+
+/// A document as it came.
+pub struct Page {
+    /// The body.
+    pub bytes: Vec<u8>,
+    /// `Content-Type`, as sent.
+    pub kind: String,
+    /// The address that answered, to which relative links in the document belong.
+    pub url: Url,
 }
 
 /// No package is larger than this (4 GiB).

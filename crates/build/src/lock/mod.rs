@@ -2,3 +2,12 @@
 
 pub mod change;
 pub mod debs;
+pub mod index;
+pub mod program;
+pub mod requirements;
+pub mod wheels;
+pub mod write;
+
+pub use change::{Change, summary};
+pub use requirements::RequirementsLock;
+pub use write::write_all;
