@@ -56,7 +56,8 @@ impl Fetcher {
     /// A whole document of at most `limit` bytes, with the media type it came as.
     pub async fn document(&self, url: &Url, accept: &str, limit: u64) -> Result<(Vec<u8>, String)> {
         let page = self.page(url, accept, limit).await?;
-        page.map(|p| (p.bytes, p.kind)).ok_or_else(|| fetch_error(url, "the server answered 404 Not Found", GONE))
+        page.map(|p| (p.bytes, p.kind))
+            .ok_or_else(|| fetch_error(url, "the server answered 404 Not Found", GONE))
     }
 
     /// As [`Fetcher::document`], with the address that answered after redirects; `None` where the server has
@@ -69,7 +70,8 @@ impl Fetcher {
                 return Ok(None);
             }
             let response = self.checked(url, answer)?;
-            let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+            let kind =
+                response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
             let at = response.url().clone();
             match self.body(response, limit).await {
                 Ok(bytes) => return Ok(Some(Page { bytes, kind, url: at })),
@@ -99,7 +101,10 @@ impl Fetcher {
             let chunk = chunk.map_err(|e| Cut { text: cause(&e), permanent: false })?;
             self.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             if (bytes.len() + chunk.len()) as u64 > limit {
-                return Err(Cut { text: format!("the answer is larger than {limit} bytes"), permanent: true });
+                return Err(Cut {
+                    text: format!("the answer is larger than {limit} bytes"),
+                    permanent: true,
+                });
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -139,7 +144,8 @@ impl Fetcher {
         task: report::TaskId,
         folder: &Path,
     ) -> Result<tempfile::NamedTempFile> {
-        let temporary = tempfile::Builder::new().prefix(".part-").tempfile_in(folder).map_err(Error::io(folder))?;
+        let temporary =
+            tempfile::Builder::new().prefix(".part-").tempfile_in(folder).map_err(Error::io(folder))?;
         let path = temporary.path().to_owned();
         let mut file = tokio::fs::File::from_std(temporary.reopen().map_err(Error::io(&path))?);
         let mut digester = Digester::new(digest.algorithm());
@@ -185,7 +191,11 @@ impl Fetcher {
                 None if whole.is_none_or(|whole| have >= whole) => break,
                 _ if tries >= http::TRIES => {
                     let reason = cut.unwrap_or_else(|| "the connection ended early".to_owned());
-                    return Err(fetch_error(url, &reason, "the network or the mirror is failing; try again later"));
+                    return Err(fetch_error(
+                        url,
+                        &reason,
+                        "the network or the mirror is failing; try again later",
+                    ));
                 }
                 _ => tokio::time::sleep(http::pause(tries, None, SystemTime::now())).await,
             }
@@ -201,7 +211,11 @@ impl Fetcher {
 
     fn checked(&self, url: &Url, answer: Result<Response, reqwest::Error>) -> Result<Response> {
         let response = answer.map_err(|e| {
-            fetch_error(url, &cause(&e), "is the server up, and are proxy and certificates set as for uv, npm and apt?")
+            fetch_error(
+                url,
+                &cause(&e),
+                "is the server up, and are proxy and certificates set as for uv, npm and apt?",
+            )
         })?;
         let status = response.status();
         if status.is_success() {

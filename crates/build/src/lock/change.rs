@@ -52,8 +52,15 @@ mod tests {
 
     #[test]
     fn names_what_changed() {
-        let old = [("a", "1".to_owned()), ("b", "1".to_owned()), ("c", "1".to_owned()), ("d", "1".to_owned())];
-        let new = [("a", "1".to_owned()), ("b", "2".to_owned()), ("d", "1".to_owned()), ("d", "2".to_owned()), ("e", "3".to_owned())];
+        let old =
+            [("a", "1".to_owned()), ("b", "1".to_owned()), ("c", "1".to_owned()), ("d", "1".to_owned())];
+        let new = [
+            ("a", "1".to_owned()),
+            ("b", "2".to_owned()),
+            ("d", "1".to_owned()),
+            ("d", "2".to_owned()),
+            ("e", "3".to_owned()),
+        ];
         let lines: Vec<String> = summary(old, new).iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["b 1 → 2", "c 1 (removed)", "d 1 → 1, 2", "e 3 (new)"]);
     }

@@ -3,11 +3,14 @@
 pub mod change;
 pub mod debs;
 pub mod index;
+pub mod npm;
 pub mod program;
 pub mod requirements;
+pub mod sdist;
 pub mod wheels;
 pub mod write;
 
 pub use change::{Change, summary};
+pub use npm::{LockedNpm, Npm, NpmLock};
 pub use requirements::RequirementsLock;
 pub use write::write_all;

@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn credentials_stay_out() {
         let text = "error: http://me:s3cret@127.0.0.1/simple and https://token@host/x, http://host/a@b";
-        assert_eq!(without_credentials(text), "error: http://****@127.0.0.1/simple and https://****@host/x, http://host/a@b");
+        assert_eq!(
+            without_credentials(text),
+            "error: http://****@127.0.0.1/simple and https://****@host/x, http://host/a@b"
+        );
     }
 
     #[tokio::test]

@@ -67,12 +67,24 @@ pub struct LockedWheel {
 
 /// Options that say where packages come from or how they are installed: they do not change what is locked.
 const SKIPPED_OPTIONS: &[&str] = &[
-    "-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host",
-    "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--use-feature",
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "--no-index",
+    "-f",
+    "--find-links",
+    "--trusted-host",
+    "--no-binary",
+    "--only-binary",
+    "--prefer-binary",
+    "--require-hashes",
+    "--pre",
+    "--use-feature",
 ];
 
 /// What to do about a package that no index has.
-pub const NO_ADDRESS: &str = "publish it to an index of yours, or copy its files into the image's `files` folder";
+pub const NO_ADDRESS: &str =
+    "publish it to an index of yours, or copy its files into the image's `files` folder";
 
 const RELOCK: &str = "run `perijove lock`, or `uv pip compile --generate-hashes`";
 
@@ -109,7 +121,8 @@ impl RequirementsLock {
     }
 
     fn logical(&mut self, line: &str, number: usize) -> Result<()> {
-        let comment = line.match_indices('#').find(|(at, _)| line[..*at].ends_with(|c: char| c.is_whitespace()));
+        let comment =
+            line.match_indices('#').find(|(at, _)| line[..*at].ends_with(|c: char| c.is_whitespace()));
         let line = comment.map_or(line, |(at, _)| &line[..at]).trim();
         if line.is_empty() {
             return Ok(());
@@ -142,7 +155,9 @@ impl RequirementsLock {
         };
         let name = parsed.name;
         let version = match &parsed.versions[..] {
-            [one] if matches!(one.operator(), Operator::Equal | Operator::ExactEqual) => one.version().clone(),
+            [one] if matches!(one.operator(), Operator::Equal | Operator::ExactEqual) => {
+                one.version().clone()
+            }
             [] => return fail(format!("`{requirement}` is not pinned to a version"), RELOCK),
             _ => return fail(format!("`{requirement}` is not pinned to one version"), RELOCK),
         };
@@ -183,8 +198,11 @@ fn locked_wheel(text: &str, pin: &Pin) -> Option<LockedWheel> {
     };
     let prefix = prefix.strip_prefix("sha256:").filter(|p| p.len() >= 12)?;
     let name = file.parse::<WheelName>().ok().filter(|n| n.name == pin.name && n.version == pin.version)?;
-    let digest =
-        pin.hashes.iter().find(|d| d.algorithm() == Algorithm::Sha256 && d.hex().starts_with(prefix))?.clone();
+    let digest = pin
+        .hashes
+        .iter()
+        .find(|d| d.algorithm() == Algorithm::Sha256 && d.hex().starts_with(prefix))?
+        .clone();
     let built_from = match rest {
         ["built", "from", "sdist", sdist] => Some(sdist.parse().ok()?),
         _ => None,
@@ -206,7 +224,10 @@ fn hashes(options: &str) -> Result<Vec<Digest>, String> {
         match value.to_ascii_lowercase().parse::<Digest>() {
             Ok(digest) if digest.algorithm() == Algorithm::Sha256 => found.push(digest),
             Ok(_) => {}
-            Err(_) if ["sha512", "sha384", "sha224", "blake2", "md5", "sha1"].iter().any(|a| value.starts_with(a)) => {}
+            Err(_)
+                if ["sha512", "sha384", "sha224", "blake2", "md5", "sha1"]
+                    .iter()
+                    .any(|a| value.starts_with(a)) => {}
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -51,7 +51,8 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("same"), "1").unwrap();
         std::fs::write(at("other"), "1").unwrap();
-        let files = [(at("same"), b"1".to_vec()), (at("other"), b"2".to_vec()), (at("new/deep"), b"3".to_vec())];
+        let files =
+            [(at("same"), b"1".to_vec()), (at("other"), b"2".to_vec()), (at("new/deep"), b"3".to_vec())];
         assert_eq!(write_all(&files).unwrap(), [at("other"), at("new/deep")]);
         assert_eq!(std::fs::read(at("other")).unwrap(), b"2");
         assert_eq!(std::fs::read(at("new/deep")).unwrap(), b"3");

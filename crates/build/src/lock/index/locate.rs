@@ -133,7 +133,8 @@ fn checked(path: &Path, expected: &Digest) -> Result<PathBuf> {
     let bytes = std::fs::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::Refused {
             reason: format!("{}: the lock names this wheel, and it is not there", path.display()),
-            hint: "commit the `wheels` folder beside the lock, or run `perijove lock` to build it again".to_owned(),
+            hint: "commit the `wheels` folder beside the lock, or run `perijove lock` to build it again"
+                .to_owned(),
         },
         _ => Error::io(path)(e),
     })?;

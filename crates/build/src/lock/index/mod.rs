@@ -93,19 +93,31 @@ impl Index {
     }
 
     fn cell(&self, key: &str) -> Arc<OnceCell<Files>> {
-        Arc::clone(self.pages.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default())
+        Arc::clone(
+            self.pages.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default(),
+        )
     }
 
     async fn sources(&self) -> Result<&Sources> {
         self.sources
             .get_or_try_init(|| async {
                 if let Some(url) = &self.settings.url {
-                    let indexes = vec![index_url(url, &self.settings.folder, "the setting PERIJOVE_PYTHON_INDEX")?];
+                    let indexes =
+                        vec![index_url(url, &self.settings.folder, "the setting PERIJOVE_PYTHON_INDEX")?];
                     return Ok(authorised(Sources { find_links: Vec::new(), indexes }));
                 }
                 let mut command = self.uv();
-                command.args(["pip", "compile", "--quiet", "--no-header", "--emit-index-url", "--emit-find-links", "-"]);
-                let hint = "uv cannot tell which package index is in force: check uv.toml and the UV_ variables";
+                command.args([
+                    "pip",
+                    "compile",
+                    "--quiet",
+                    "--no-header",
+                    "--emit-index-url",
+                    "--emit-find-links",
+                    "-",
+                ]);
+                let hint =
+                    "uv cannot tell which package index is in force: check uv.toml and the UV_ variables";
                 let output = UV.output(command, hint).await?;
                 Ok(authorised(parse_sources(&String::from_utf8_lossy(&output), &self.settings.folder)?))
             })
@@ -128,15 +140,21 @@ impl Index {
                     let _ = base.set_username(url.username());
                     let _ = base.set_password(url.password());
                 }
-                files.extend(simple::parse(&page.bytes, &page.kind, &base).map_err(|e| fetch_error(&url, &e))?);
+                files.extend(
+                    simple::parse(&page.bytes, &page.kind, &base).map_err(|e| fetch_error(&url, &e))?,
+                );
                 return Ok(Arc::new(files));
             }
         }
         if files.is_empty() {
             let asked: Vec<String> = sources.indexes.iter().chain(&sources.find_links).map(redact).collect();
             return Err(Error::Refused {
-                reason: format!("no package index in force has a project `{project}`: asked {}", asked.join(", ")),
-                hint: "check the name, or name the right index in uv.toml or PERIJOVE_PYTHON_INDEX".to_owned(),
+                reason: format!(
+                    "no package index in force has a project `{project}`: asked {}",
+                    asked.join(", ")
+                ),
+                hint: "check the name, or name the right index in uv.toml or PERIJOVE_PYTHON_INDEX"
+                    .to_owned(),
             });
         }
         Ok(Arc::new(files))
@@ -162,7 +180,9 @@ fn folder_files(folder: &Path) -> Result<Vec<IndexFile>> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;
         let path = entry.path();
-        let (Ok(filename), Ok(url)) = (entry.file_name().into_string(), Url::from_file_path(&path)) else { continue };
+        let (Ok(filename), Ok(url)) = (entry.file_name().into_string(), Url::from_file_path(&path)) else {
+            continue;
+        };
         let size = entry.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
         if size.is_some() {
             files.push(IndexFile { filename, url, sha256: None, size, requires_python: None, yanked: None });
@@ -209,7 +229,10 @@ fn place_url(place: &str, folder: &Path, who: &str) -> Result<Url> {
         Err(_) => std::path::absolute(folder.join(place)).map_err(drop).and_then(Url::from_file_path),
     };
     parsed.map_err(|()| Error::Refused {
-        reason: format!("{who} names `{}` as a package index, which is not an address", super::program::without_credentials(place)),
+        reason: format!(
+            "{who} names `{}` as a package index, which is not an address",
+            super::program::without_credentials(place)
+        ),
         hint: "check uv.toml, the UV_ variables and PERIJOVE_PYTHON_INDEX".to_owned(),
     })
 }
@@ -227,7 +250,8 @@ fn fetch_error(url: &Url, reason: &str) -> Error {
     Error::Fetch {
         url: redact(url),
         reason: reason.to_owned(),
-        hint: "is this the package index? check uv.toml, the UV_ variables, or PERIJOVE_PYTHON_INDEX".to_owned(),
+        hint: "is this the package index? check uv.toml, the UV_ variables, or PERIJOVE_PYTHON_INDEX"
+            .to_owned(),
     }
 }
 

@@ -13,7 +13,8 @@ pub fn location() -> Option<PathBuf> {
 
 /// `url` with the credentials that `netrc` (a file's text) has for its host, unless it holds some already.
 pub fn with_credentials(mut url: Url, netrc: &str) -> Url {
-    let known = !url.username().is_empty() || url.password().is_some() || !matches!(url.scheme(), "http" | "https");
+    let known =
+        !url.username().is_empty() || url.password().is_some() || !matches!(url.scheme(), "http" | "https");
     if let Some((login, password)) = url.host_str().filter(|_| !known).and_then(|host| find(netrc, host)) {
         let _ = url.set_username(&login);
         let _ = url.set_password(password.as_deref());
@@ -23,7 +24,8 @@ pub fn with_credentials(mut url: Url, netrc: &str) -> Url {
 
 /// Login and password of `host`, or of the `default` entry.
 fn find(netrc: &str, host: &str) -> Option<(String, Option<String>)> {
-    let mut words = netrc.lines().filter(|l| !l.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    let mut words =
+        netrc.lines().filter(|l| !l.trim_start().starts_with('#')).flat_map(str::split_whitespace);
     let (mut here, mut login, mut password) = (false, None, None);
     while let Some(word) = words.next() {
         match word {
@@ -58,6 +60,9 @@ mod tests {
         ] {
             assert_eq!(with_credentials(Url::parse(url).unwrap(), netrc).as_str(), want);
         }
-        assert_eq!(with_credentials(Url::parse("https://a.example/").unwrap(), "").as_str(), "https://a.example/");
+        assert_eq!(
+            with_credentials(Url::parse("https://a.example/").unwrap(), "").as_str(),
+            "https://a.example/"
+        );
     }
 }

@@ -6,7 +6,8 @@ use reqwest::Url;
 use serde::Deserialize;
 
 /// What to send as `Accept`: JSON first (PEP 691, "Version + format selection").
-pub const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
+pub const ACCEPT: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
 
 /// A file that an index offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,9 @@ fn sha256(hex: &str) -> Option<Digest> {
 /// them; files elsewhere never do.
 fn join(base: &Url, link: &str) -> Option<Url> {
     let mut url = base.join(link).ok()?;
-    if !matches!(url.scheme(), "http" | "https" | "file") || (url.scheme() == "file" && base.scheme() != "file") {
+    if !matches!(url.scheme(), "http" | "https" | "file")
+        || (url.scheme() == "file" && base.scheme() != "file")
+    {
         return None;
     }
     let same_server = url.scheme() == base.scheme()
@@ -114,14 +117,19 @@ fn parse_html(text: &str, base: &Url) -> Result<Vec<IndexFile>, String> {
                 let Some(mut url) = get("href").and_then(|href| join(&base, href.trim())) else { continue };
                 let name = url.path_segments().and_then(|mut s| s.next_back().map(percent_decoded));
                 let Some(filename) = name.filter(|n| is_distribution(n)) else { continue };
-                let hash = url.fragment().and_then(|f| f.split('&').find_map(|p| p.strip_prefix("sha256="))).and_then(sha256);
+                let hash = url
+                    .fragment()
+                    .and_then(|f| f.split('&').find_map(|p| p.strip_prefix("sha256=")))
+                    .and_then(sha256);
                 url.set_fragment(None);
                 files.push(IndexFile {
                     filename,
                     url,
                     sha256: hash,
                     size: None,
-                    requires_python: get("data-requires-python").filter(|r| !r.trim().is_empty()).map(str::to_owned),
+                    requires_python: get("data-requires-python")
+                        .filter(|r| !r.trim().is_empty())
+                        .map(str::to_owned),
                     yanked: get("data-yanked").map(str::to_owned),
                 });
             }
@@ -167,21 +175,24 @@ struct Tag {
 /// nothing nests.
 fn tags(text: &str) -> impl Iterator<Item = Tag> + '_ {
     let mut rest = text;
-    std::iter::from_fn(move || loop {
-        let at = rest.find('<')?;
-        rest = &rest[at + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
-            continue;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find('<')?;
+            rest = &rest[at + 1..];
+            if let Some(comment) = rest.strip_prefix("!--") {
+                rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
+                continue;
+            }
+            if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                continue;
+            }
+            let end =
+                rest.find(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/').unwrap_or(rest.len());
+            let name = rest[..end].to_ascii_lowercase();
+            rest = &rest[end..];
+            let attributes = attributes(&mut rest);
+            return Some(Tag { name, attributes });
         }
-        if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            continue;
-        }
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/').unwrap_or(rest.len());
-        let name = rest[..end].to_ascii_lowercase();
-        rest = &rest[end..];
-        let attributes = attributes(&mut rest);
-        return Some(Tag { name, attributes });
     })
 }
 
@@ -211,7 +222,8 @@ fn attributes(rest: &mut &str) -> Vec<(String, String)> {
             (value, *rest) = match after.chars().next() {
                 Some(quote @ ('"' | '\'')) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
                 _ => {
-                    let end = after.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(after.len());
+                    let end =
+                        after.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(after.len());
                     after.split_at(end)
                 }
             };
@@ -302,7 +314,11 @@ mod tests {
     #[test]
     fn garbage_is_named() {
         for (text, kind, want) in [
-            ("<html><form><input name=u><input type=password></form><a href=/help>help</a>", "text/html", "login page"),
+            (
+                "<html><form><input name=u><input type=password></form><a href=/help>help</a>",
+                "text/html",
+                "login page",
+            ),
             ("<html><body>It works!</body></html>", "text/html", "login page"),
             ("", "text/plain", "login page"),
             ("{\"message\":\"hi\"}", "application/json", "not a project page"),

@@ -98,18 +98,33 @@ mod tests {
 
     #[test]
     fn takes_names_apart() {
-        let w: WheelName = "SQLAlchemy-2.0.51-1a-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl".parse().unwrap();
+        let w: WheelName = "SQLAlchemy-2.0.51-1a-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+            .parse()
+            .unwrap();
         assert_eq!((w.name.as_str(), w.version.to_string().as_str()), ("sqlalchemy", "2.0.51"));
         assert_eq!(w.build, Some((1, "a".to_owned())));
         assert_eq!(w.platform, ["manylinux_2_17_x86_64", "manylinux2014_x86_64"]);
         assert!("six-1.17.0-py2.py3-none-any.whl".parse::<WheelName>().unwrap().is_any());
-        assert_eq!("ruamel.yaml-1.0_1-py3-none-any.whl".parse::<WheelName>().unwrap().version.to_string(), "1.0.post1");
+        assert_eq!(
+            "ruamel.yaml-1.0_1-py3-none-any.whl".parse::<WheelName>().unwrap().version.to_string(),
+            "1.0.post1"
+        );
     }
 
     #[test]
     fn refuses_other_names() {
-        for bad in ["", "a.whl", "a-1.whl", "a-1-py3-none.whl", "a-x-py3-none-any.whl", "a-1-py3-none-any.zip",
-                    "a-1-b-py3-none-any.whl", "../a-1-py3-none-any.whl", "-1-py3-none-any.whl", "a-1--none-any.whl"] {
+        for bad in [
+            "",
+            "a.whl",
+            "a-1.whl",
+            "a-1-py3-none.whl",
+            "a-x-py3-none-any.whl",
+            "a-1-py3-none-any.zip",
+            "a-1-b-py3-none-any.whl",
+            "../a-1-py3-none-any.whl",
+            "-1-py3-none-any.whl",
+            "a-1--none-any.whl",
+        ] {
             assert!(bad.parse::<WheelName>().is_err(), "{bad}");
         }
     }

@@ -41,7 +41,8 @@ impl std::str::FromStr for Requirement {
     fn from_str(text: &str) -> Result<Self, Problem> {
         let malformed = |why: &str| Problem::Malformed(why.to_owned());
         let text = text.trim();
-        let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(text.len());
+        let end =
+            text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(text.len());
         let (name, mut rest) = text.split_at(end);
         if !is_project_name(name) {
             return Err(malformed("a project name was expected"));
@@ -70,9 +71,9 @@ impl std::str::FromStr for Requirement {
         };
         let marker = match marker {
             None => MarkerTree::default(),
-            Some(text) => text
-                .parse()
-                .map_err(|e: pep508_rs::Pep508Error| Problem::Malformed(format!("its marker: {}", e.message)))?,
+            Some(text) => text.parse().map_err(|e: pep508_rs::Pep508Error| {
+                Problem::Malformed(format!("its marker: {}", e.message))
+            })?,
         };
         Ok(Requirement { name: normalise(name), versions, marker })
     }
@@ -86,7 +87,9 @@ mod tests {
 
     #[test]
     fn names() {
-        for (name, ok) in [("six", true), ("Foo.Bar", true), ("-rf", false), ("", false), ("a b", false), ("a-", false)] {
+        for (name, ok) in
+            [("six", true), ("Foo.Bar", true), ("-rf", false), ("", false), ("a b", false), ("a-", false)]
+        {
             assert_eq!(is_project_name(name), ok, "{name}");
         }
     }

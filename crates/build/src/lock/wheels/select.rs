@@ -52,7 +52,14 @@ pub struct Unnamed {
 impl Unnamed {
     /// The choice, once the file is known.
     pub fn chosen(self, filename: String, digest: Digest, size: Option<u64>) -> WheelChoice {
-        WheelChoice { name: self.name, version: self.version.to_string(), filename, digest, size, built_from: None }
+        WheelChoice {
+            name: self.name,
+            version: self.version.to_string(),
+            filename,
+            digest,
+            size,
+            built_from: None,
+        }
     }
 }
 
@@ -117,7 +124,8 @@ pub fn not_for_platform(
     files: &[&str],
 ) -> Error {
     let has = if files.is_empty() {
-        "none of the locked hashes is that of a wheel for it (a source distribution is not installed)".to_owned()
+        "none of the locked hashes is that of a wheel for it (a source distribution is not installed)"
+            .to_owned()
     } else {
         format!("it has {}", files.join(", "))
     };

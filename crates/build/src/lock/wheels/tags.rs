@@ -29,7 +29,9 @@ fn platforms(glibc: (u16, u16), machine: &str) -> Vec<String> {
     if glibc.0 == 2 {
         for minor in (oldest(machine)..=glibc.1).rev() {
             tags.push(format!("manylinux_2_{minor}_{machine}"));
-            tags.extend(ALIASES.iter().filter(|(m, _)| *m == minor).map(|(_, name)| format!("{name}_{machine}")));
+            tags.extend(
+                ALIASES.iter().filter(|(m, _)| *m == minor).map(|(_, name)| format!("{name}_{machine}")),
+            );
         }
     }
     tags.push(format!("linux_{machine}"));

@@ -40,7 +40,9 @@ pub fn machine(platform: &Platform) -> Result<&'static str> {
     MACHINES
         .iter()
         .find(|(arch, variant, _)| {
-            platform.os == "linux" && platform.architecture == *arch && platform.variant.as_deref() == *variant
+            platform.os == "linux"
+                && platform.architecture == *arch
+                && platform.variant.as_deref() == *variant
         })
         .map(|(_, _, machine)| *machine)
         .ok_or_else(|| Error::Refused {
