@@ -56,6 +56,9 @@ pub enum Error {
         /// What is wrong, with the entry's name.
         reason: String,
     },
+    /// A registry or an image layout.
+    #[error(transparent)]
+    Oci(#[from] perijove_oci::Error),
     /// A program that does part of the work is missing or failed.
     #[error("{program}: {reason}")]
     Program {
@@ -96,6 +99,7 @@ impl Error {
                     .to_owned(),
             ),
             Error::Archive { .. } => Some("the package is broken or hostile: do not use it".to_owned()),
+            Error::Oci(error) => error.hint(),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some disk space and run it again; nothing was left half-written".to_owned())
             }

@@ -1,12 +1,26 @@
 //! Locks in, image out.
 //!
-//! `lock/` reads and writes lock files, `part` names what they lock, `layer/` packs parts into layers,
-//! `image` and `sbom` describe the result. Decisions are pure; `fetch` and the layer writer do I/O.
+//! `lock/` reads and writes lock files; `locks` and `parts` say what they mean for an image, `part` names it;
+//! `unpack/` turns packages into entries and `layer/` packs those into layers; `image` and `sbom` describe the
+//! result; `build` runs it all. Decisions are pure; `fetch`, `materialise` and `layer/write` do I/O.
 
+pub mod build;
+pub mod config;
 pub mod entry;
 pub mod error;
 pub mod fetch;
+pub mod image;
+pub mod layer;
 pub mod lock;
+pub mod locks;
+pub mod materialise;
+pub mod part;
+pub mod parts;
+pub mod previous;
+pub mod sbom;
+pub mod unpack;
 
+pub use build::{Builder, Built, BuiltPlatform};
+pub use config::Config;
 pub use error::{Error, Result};
 pub use fetch::Fetcher;

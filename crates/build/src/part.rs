@@ -10,6 +10,7 @@ use crate::entry::Entry;
 use crate::lock::debs::LockedDeb;
 use crate::lock::npm::LockedNpm;
 use crate::lock::wheels::WheelChoice;
+use crate::unpack::WheelOptions;
 
 /// Version of the layer format. Raise it when the same part would become other bytes: it is in every key.
 pub const FORMAT: u32 = 1;
@@ -65,7 +66,7 @@ pub enum Source {
         /// The image's folder, for wheels that were built when the lock was written.
         folder: PathBuf,
         /// Where it goes.
-        options: WheelPlace,
+        options: WheelOptions,
     },
     /// An npm package.
     Npm {
@@ -73,6 +74,8 @@ pub enum Source {
         package: LockedNpm,
         /// The folder that holds `node_modules`, relative to the root.
         prefix: String,
+        /// Whether its commands are linked into `usr/local/bin`.
+        linked: bool,
     },
     /// A folder of plain files.
     Files {
@@ -81,17 +84,6 @@ pub enum Source {
     },
     /// Entries written down in the code, with the content of the files.
     Data(Vec<(Entry, Vec<u8>)>),
-}
-
-/// Where wheels are unpacked and which interpreter their scripts name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WheelPlace {
-    /// `usr/local/lib/python3.13/dist-packages`.
-    pub purelib: String,
-    /// `usr/local`.
-    pub prefix: String,
-    /// `/usr/bin/python3`.
-    pub python: String,
 }
 
 /// A part's key: the digest of the format's version, the kind and the `inputs` that decide its bytes.

@@ -1,2 +1,11 @@
-//! The `perijove` command.
-fn main() {}
+//! The `perijove` command: settings in, one library call a verb, results out.
+
+mod cli;
+mod settings;
+mod ui;
+
+fn main() -> std::process::ExitCode {
+    // A container's first process is this program again: it must not start threads.
+    perijove_runtime::init::maybe_run();
+    cli::run(std::env::args_os())
+}

@@ -8,7 +8,7 @@ use perijove_oci::content::Blob as Content;
 use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
 
 use super::compress::{self, Compression};
-use super::piece::{self, Blob, Class, PartInfo, PieceWriter};
+use super::piece::{self, Blob, PartInfo, PieceWriter};
 use super::plan::{Group, is_split};
 use crate::part::Part;
 use crate::{Error, Result};
@@ -152,12 +152,6 @@ impl LayerCache {
             }
         }
         Ok(Blob { digest: digester.finish(), size, diff_id: diff.finish() })
-    }
-
-    /// Names of the classes that a group's units may have, for tests.
-    #[cfg(test)]
-    pub fn classes(info: &PartInfo) -> Vec<Class> {
-        info.pieces.keys().copied().collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod debs;
+pub mod image;
 pub mod index;
 pub mod npm;
 pub mod program;

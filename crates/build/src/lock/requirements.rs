@@ -46,6 +46,9 @@ pub struct Pin {
     pub wheels: Vec<LockedWheel>,
     /// The projects that asked for it, as the lock's `# via` says.
     pub via: Vec<String>,
+    /// How often `perijove lock` has moved the pin since it came (`# changed: N`): what moves often lies in a
+    /// layer of its own.
+    pub changed: u32,
     /// Line of the pin, from 1.
     pub line: usize,
 }
@@ -89,6 +92,11 @@ pub const NO_ADDRESS: &str =
 const RELOCK: &str = "run `perijove lock`, or `uv pip compile --generate-hashes`";
 
 impl RequirementsLock {
+    /// How often the pin of `name` has moved; 0 where the lock does not say.
+    pub fn changes(&self, name: &str) -> u32 {
+        self.pins.iter().filter(|pin| pin.name == name).map(|pin| pin.changed).max().unwrap_or(0)
+    }
+
     /// Reads a lock; `place` is the file's name for messages. Fails on what is not pinned and hashed.
     pub fn parse(text: &str, place: &str) -> Result<Self> {
         let mut lock = RequirementsLock { place: place.to_owned(), input: None, pins: Vec::new() };
@@ -169,7 +177,7 @@ impl RequirementsLock {
             Err(reason) => return fail(format!("{name}=={version}: {reason}"), RELOCK),
         };
         let (marker, line) = (parsed.marker, number);
-        self.pins.push(Pin { name, version, marker, hashes, wheels: Vec::new(), via: Vec::new(), line });
+        self.pins.push(Pin { name, version, marker, hashes, wheels: Vec::new(), via: Vec::new(), changed: 0, line });
         Ok(())
     }
 
@@ -182,6 +190,8 @@ impl RequirementsLock {
         };
         if let Some(wheel) = comment.strip_prefix("wheel:") {
             pin.wheels.extend(locked_wheel(wheel, pin));
+        } else if let Some(count) = comment.strip_prefix("changed:") {
+            pin.changed = count.trim().parse().unwrap_or(0);
         } else if let Some(via) = comment.strip_prefix("via") {
             pin.via.extend(via.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()));
         }

@@ -69,9 +69,19 @@ pub async fn lock(index: &Index, request: &Request<'_>) -> Result<Locked> {
             built.push((path, made.bytes));
             wheels.push(made.wheel);
         }
-        entries.push(Entry { merged, wheels });
+        let changed = changed(old, &merged);
+        entries.push(Entry { merged, changed, wheels });
     }
     Ok(Locked { text: render(target, &input.digest(target), &entries)?, wheels: built })
+}
+
+/// The old lock's count, and one more when the version is new to a name that it had.
+fn changed(old: Option<&RequirementsLock>, merged: &Merged) -> u32 {
+    let Some(old) = old else { return 0 };
+    let mut pins = old.pins.iter().filter(|pin| pin.name == merged.name).peekable();
+    let known = pins.peek().is_some();
+    let same = pins.any(|pin| pin.version == merged.version);
+    old.changes(&merged.name) + u32::from(known && !same)
 }
 
 struct Maker<'a> {

@@ -51,6 +51,8 @@ pub fn merge(answers: &[Resolution]) -> Vec<Merged> {
 pub struct Entry {
     /// What was resolved.
     pub merged: Merged,
+    /// How often the pin has moved since it came.
+    pub changed: u32,
     /// Its wheels, best first.
     pub wheels: Vec<LockedWheel>,
 }
@@ -64,7 +66,7 @@ pub fn render(target: &PythonTarget, input: &Digest, entries: &[Entry]) -> Resul
          # input: {input}\n",
         platforms.join(" and ")
     );
-    for Entry { merged, wheels } in entries {
+    for Entry { merged, changed, wheels } in entries {
         let _ = write!(text, "{}=={}", merged.name, merged.version);
         if merged.platforms.len() < target.platforms.len() {
             let machines: Result<Vec<String>> = merged
@@ -90,6 +92,9 @@ pub fn render(target: &PythonTarget, input: &Digest, entries: &[Entry]) -> Resul
                 let _ = write!(text, " built from sdist {sdist}");
             }
             text.push('\n');
+        }
+        if *changed > 0 {
+            let _ = writeln!(text, "    # changed: {changed}");
         }
         if !merged.via.is_empty() {
             let via: Vec<&str> = merged.via.iter().map(String::as_str).collect();

@@ -1,0 +1,370 @@
+//! Building an image: locks → parts → plan → layers → manifests, for every platform in one run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use perijove_oci::client::Client;
+use perijove_oci::content::{Blob as Content, ImageContent};
+use perijove_oci::{Descriptor, Digest, ImageConfig, Index as ImageIndex, Platform, Reference, media};
+use serde::Serialize;
+
+use crate::config::{Base, Config, parse_user};
+use crate::entry::EPOCH;
+use crate::image::{self, Facts, PlacedLayer};
+use crate::layer::plan::{self, Group};
+use crate::layer::write::{Layer, LayerCache};
+use crate::locks::{self, Locks};
+use crate::materialise::{self, Origins, blocking, check_owners};
+use crate::part::Part;
+use crate::parts::{Inherited, Parts};
+use crate::previous::Previous;
+use crate::sbom;
+use crate::{Error, Result};
+
+/// Layers of an image that others stand on: room is left for theirs.
+const MAX_PARENT_LAYERS: usize = 40;
+
+/// What a build needs besides the locks.
+pub struct Builder {
+    /// The image repository.
+    pub config: Config,
+    /// Where packages come from.
+    pub origins: Origins,
+    /// Where pieces are kept.
+    pub cache: LayerCache,
+    /// For bases, previous images and pushes.
+    pub client: Client,
+    /// `SOURCE_DATE_EPOCH`, seconds.
+    pub epoch: Option<u64>,
+    /// The commit, for the annotations.
+    pub revision: Option<String>,
+}
+
+/// A built image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Built {
+    /// Its name in `perijove.toml`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of the index.
+    pub digest: Digest,
+    /// One entry a platform.
+    pub platforms: Vec<BuiltPlatform>,
+    /// All manifests and where the blobs are.
+    #[serde(skip)]
+    pub content: ImageContent,
+}
+
+/// One platform of a built image.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuiltPlatform {
+    /// `linux/amd64`.
+    #[serde(serialize_with = "as_text")]
+    pub platform: Platform,
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// Base first.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// One layer of a built image.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuiltLayer {
+    /// Digest of the compressed layer.
+    pub digest: Digest,
+    /// Compressed bytes.
+    pub size_bytes: u64,
+    /// For people.
+    pub label: String,
+    /// Package URLs of its parts.
+    pub parts: Vec<String>,
+}
+
+fn as_text<S: serde::Serializer>(value: &Platform, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// One platform's image before it is put into the index.
+struct Assembled {
+    layers: Vec<PlacedLayer>,
+    contents: Vec<(Descriptor, Content)>,
+    empty: Vec<String>,
+    base: Option<ImageConfig>,
+    parts: Vec<Part>,
+}
+
+impl Builder {
+    /// Builds `name` for `platforms`. `previous` are images whose layers may be used again, the newest first.
+    pub async fn build(&self, name: &str, platforms: &[Platform], previous: &[Reference]) -> Result<Built> {
+        let locks = Locks::read(&self.config, name)?;
+        let version = locks.version(&self.config, name)?;
+        let settings = Inherited::of(&self.config, name)?;
+        if let Some(user) = &settings.user
+            && parse_user(user).is_none()
+        {
+            return Err(Error::Input {
+                place: format!("{}: image.{name}", crate::config::FILE),
+                reason: format!("user `{user}` is not uid:gid in numbers"),
+                hint: "say user = \"1000:1000\"".to_owned(),
+            });
+        }
+        let mut assembled = Vec::new();
+        for platform in platforms {
+            assembled.push((platform.clone(), self.assemble(name, platform, previous).await?));
+        }
+        let facts = self.facts(name, &version, assembled.first().and_then(|(_, a)| a.base.as_ref()))?;
+        let mut content: Option<ImageContent> = None;
+        let mut manifests = Vec::new();
+        let mut built = Vec::new();
+        let mut pending = Pending::default();
+        for (platform, image) in &assembled {
+            let config = image::configuration(platform, image.base.as_ref(), &settings, &image.layers, &facts);
+            let config = pending.blob(media::CONFIG, json(&config)?);
+            let manifest = image::manifest(config, &image.layers, &image.empty, &facts);
+            let mut descriptor = pending.manifest(media::MANIFEST, json(&manifest)?);
+            let digest = descriptor.digest.clone();
+            pending.blobs.extend(image.contents.iter().cloned());
+            let parts: Vec<&Part> = image.parts.iter().collect();
+            let sbom = sbom::sbom(name, &version, &facts.created, &digest, &parts);
+            let sbom = pending.blob(sbom::MEDIA_TYPE, sbom);
+            let empty = pending.blob(media::EMPTY, b"{}".to_vec());
+            let attached = image::sbom_manifest(descriptor.clone(), empty, sbom, &facts);
+            let attached = pending.manifest(media::MANIFEST, json(&attached)?);
+            pending.referrers.push(attached.digest);
+            descriptor.platform = Some(platform.clone());
+            manifests.push(descriptor);
+            built.push(BuiltPlatform {
+                platform: platform.clone(),
+                digest,
+                layers: image.layers.iter().map(built_layer).collect(),
+            });
+        }
+        let index = json(&ImageIndex::new(manifests, facts.annotations()))?;
+        let root = Descriptor::of(media::INDEX, &index);
+        let content = content.get_or_insert_with(|| ImageContent::new(root.clone(), index.into()));
+        pending.into_content(content);
+        Ok(Built {
+            name: name.to_owned(),
+            version,
+            digest: root.digest,
+            platforms: built,
+            content: content.clone(),
+        })
+    }
+
+    fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {
+        let image = self.config.image(name)?;
+        let lineage = locks::lineage(&self.config, name)?;
+        let mut locked = None;
+        for (ancestor, _) in &lineage {
+            let debs = Locks::read(&self.config, ancestor)?.debs;
+            locked = locked.max(debs.and_then(|lock| lock.created()));
+        }
+        let seconds = |s: u64| jiff::Timestamp::from_second(i64::try_from(s).unwrap_or(0)).unwrap_or_default();
+        let created = match (self.epoch, locked, base.and_then(|b| b.created.clone())) {
+            (Some(epoch), _, _) => seconds(epoch).to_string(),
+            (None, Some(locked), _) => locked.to_string(),
+            (None, None, Some(base)) => base,
+            (None, None, None) => seconds(EPOCH).to_string(),
+        };
+        let base = match &lineage[0].1.base {
+            Some(Base::Image(reference)) => {
+                let parsed: Option<Reference> = reference.parse().ok();
+                parsed.and_then(|r| Some((r.to_string(), r.digest?.to_string())))
+            }
+            _ => None,
+        };
+        Ok(Facts {
+            created,
+            version: version.to_owned(),
+            title: name.to_owned(),
+            description: image.description.clone(),
+            source: self.config.repository.source.clone(),
+            revision: self.revision.clone(),
+            base,
+        })
+    }
+
+    /// The parts of an image on a platform.
+    pub async fn parts(&self, name: &str, platform: &Platform) -> Result<Parts> {
+        let index = |image: &str| self.origins.index(&self.config.folder(image));
+        Parts::read(&self.config, name, platform, index).await
+    }
+
+    async fn assemble(&self, name: &str, platform: &Platform, previous: &[Reference]) -> Result<Assembled> {
+        let parts = self.parts(name, platform).await?;
+        let mut done = Assembled {
+            layers: Vec::new(),
+            contents: Vec::new(),
+            empty: Vec::new(),
+            base: None,
+            parts: parts.all().cloned().collect(),
+        };
+        self.foreign_base(name, platform, &mut done).await?;
+        let mut known: Option<Previous> = None;
+        let mut infos = BTreeMap::new();
+        for (image, own) in &parts.by_image {
+            let max = if self.config.is_parent(image) { MAX_PARENT_LAYERS } else { plan::MAX_LAYERS };
+            let groups = plan::plan(own, self.cache.compression(), max.saturating_sub(if self.config.is_parent(image) { 0 } else { done.layers.len() }).max(4));
+            self.layers(own, &groups, platform, previous, &mut known, &mut done).await?;
+            for part in own {
+                if let Some(info) = self.cache.part(part) {
+                    infos.insert(part.key.clone(), (part, info));
+                }
+            }
+        }
+        let (owners, infos): (Vec<&Part>, Vec<_>) = infos.values().map(|(p, i)| (*p, i)).unzip();
+        check_owners(&owners, &infos)?;
+        Ok(done)
+    }
+
+    /// Layers and configuration of a base image from a registry.
+    async fn foreign_base(&self, name: &str, platform: &Platform, done: &mut Assembled) -> Result<()> {
+        let Some(Base::Image(reference)) = &locks::lineage(&self.config, name)?[0].1.base else { return Ok(()) };
+        let reference: Reference = reference.parse().map_err(|e| Error::Input {
+            place: format!("{}: image.{name}", crate::config::FILE),
+            reason: format!("{e}"),
+            hint: "say registry/name@sha256:…".to_owned(),
+        })?;
+        let image = self.client.remote_image(&reference, Some(platform)).await?;
+        let links = image.links(&image.root.digest)?;
+        let config = links.config.ok_or_else(|| Error::Refused {
+            reason: format!("the base {reference} is no image: it has no configuration"),
+            hint: "name an image for the platforms of this repository".to_owned(),
+        })?;
+        let bytes = self.client.blob_bytes(&reference, &config, 4 << 20).await?;
+        let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|e| Error::Refused {
+            reason: format!("the configuration of the base {reference} cannot be read: {e}"),
+            hint: "name another base".to_owned(),
+        })?;
+        for (layer, diff_id) in links.layers.iter().zip(&config.rootfs.diff_ids) {
+            let descriptor = Descriptor::new(&oci_layer(&layer.media_type), layer.digest.clone(), layer.size);
+            let blob = crate::layer::piece::Blob {
+                digest: layer.digest.clone(),
+                size: layer.size,
+                diff_id: diff_id.clone(),
+            };
+            done.contents.push((descriptor.clone(), Content::Remote(reference.clone())));
+            let label = format!("base {reference}");
+            done.layers.push(PlacedLayer { descriptor, blob, key: None, label, parts: Vec::new() });
+        }
+        done.base = Some(config);
+        Ok(())
+    }
+
+    /// Each group's layer: from the cache, else from a previous image, else made now.
+    async fn layers(
+        &self,
+        parts: &[Part],
+        groups: &[Group],
+        platform: &Platform,
+        references: &[Reference],
+        previous: &mut Option<Previous>,
+        done: &mut Assembled,
+    ) -> Result<()> {
+        let mut made: BTreeMap<usize, Layer> = BTreeMap::new();
+        for (at, group) in groups.iter().enumerate() {
+            if let Some(layer) = self.cache.made(parts, group) {
+                made.insert(at, layer);
+            }
+        }
+        if made.len() < groups.len() && previous.is_none() {
+            *previous = Some(Previous::read(&self.client, references, platform).await?);
+        }
+        let nothing = Previous::default();
+        let previous = previous.as_ref().unwrap_or(&nothing);
+        let wanted: Vec<usize> = (0..groups.len())
+            .filter(|at| !made.contains_key(at))
+            .filter(|&at| !previous.layers.contains_key(&groups[at].key) && !previous.empty.contains(&groups[at].key))
+            .collect();
+        let needed: BTreeSet<usize> =
+            wanted.iter().flat_map(|&at| groups[at].units.iter().map(|u| u.part)).collect();
+        let needed: Vec<Part> = needed.into_iter().map(|index| parts[index].clone()).collect();
+        materialise::materialise(&self.origins, &self.cache, &needed).await?;
+        let all = Arc::new(parts.to_vec());
+        for at in wanted {
+            let (cache, parts, group) = (self.cache.clone(), Arc::clone(&all), groups[at].clone());
+            made.insert(at, blocking(move || cache.make(&parts, &group)).await?);
+        }
+        for (at, group) in groups.iter().enumerate() {
+            let (descriptor, blob, content) = match (made.remove(&at), previous.layers.get(&group.key)) {
+                (Some(Layer::Local(blob, files)), _) => {
+                    let (descriptor, content) = blob.content(self.cache.compression(), files);
+                    (descriptor, blob, content)
+                }
+                (None, Some(known)) => {
+                    (known.descriptor.clone(), known.blob.clone(), Content::Remote(known.repo.clone()))
+                }
+                (Some(Layer::Empty), _) | (None, None) => {
+                    done.empty.push(group.key.to_string());
+                    continue;
+                }
+            };
+            done.contents.push((descriptor.clone(), content));
+            let mut names: Vec<String> = group.units.iter().map(|u| parts[u.part].purl.clone()).collect();
+            names.dedup();
+            done.layers.push(PlacedLayer {
+                descriptor,
+                blob,
+                key: Some(group.key.clone()),
+                label: group.label.clone(),
+                parts: names,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    manifests: Vec<(String, Vec<u8>)>,
+    blobs: Vec<(Descriptor, Content)>,
+    referrers: Vec<Digest>,
+}
+
+impl Pending {
+    fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+        let descriptor = Descriptor::of(media_type, &bytes);
+        self.blobs.push((descriptor.clone(), Content::Bytes(bytes.into())));
+        descriptor
+    }
+
+    fn manifest(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+        let descriptor = Descriptor::of(media_type, &bytes);
+        self.manifests.push((media_type.to_owned(), bytes));
+        descriptor
+    }
+
+    fn into_content(self, content: &mut ImageContent) {
+        for (media_type, bytes) in self.manifests {
+            content.add_manifest(&media_type, bytes);
+        }
+        for (descriptor, blob) in self.blobs {
+            content.add_blob(descriptor, blob);
+        }
+        content.referrers.extend(self.referrers);
+    }
+}
+
+fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
+    BuiltLayer {
+        digest: layer.blob.digest.clone(),
+        size_bytes: layer.blob.size,
+        label: layer.label.clone(),
+        parts: layer.parts.clone(),
+    }
+}
+
+/// Docker's layer type in OCI's words: the bytes are the same.
+fn oci_layer(media_type: &str) -> String {
+    match media_type {
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" => media::LAYER_GZIP.to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| Error::Io { path: PathBuf::from("manifest"), source: e.into() })
+}

@@ -1,0 +1,281 @@
+//! From parts to pieces in the cache: fetches what is missing, unpacks it on all cores, and checks that no two
+//! parts own one file.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use perijove_oci::{Algorithm, Digest, Digester, Event, report};
+use tokio::sync::OnceCell;
+
+use crate::config::Mirrors;
+use crate::entry::{EPOCH, Entry, Kind, Sink};
+use crate::fetch::Fetcher;
+use crate::layer::PartInfo;
+use crate::layer::write::LayerCache;
+use crate::lock::debs::{ArchiveSettings, Archives, LockedDeb};
+use crate::lock::index::{Index, IndexSettings};
+use crate::lock::npm::Npm;
+use crate::part::{Part, PartKind, Source};
+use crate::unpack;
+use crate::{Error, Result};
+
+/// How many packages are fetched at a time.
+const ABREAST: usize = 8;
+
+/// Where packages come from: asked of apt, uv and npm when the first of a kind is wanted.
+pub struct Origins {
+    fetcher: Fetcher,
+    mirrors: Mirrors,
+    archives: OnceCell<(Archives, Fetcher)>,
+    indexes: std::sync::Mutex<BTreeMap<PathBuf, Arc<Index>>>,
+    registries: tokio::sync::Mutex<BTreeMap<String, reqwest::Url>>,
+    folder: PathBuf,
+}
+
+impl Origins {
+    /// `folder` is where npm is asked for its registry: the image repository.
+    pub fn new(fetcher: Fetcher, mirrors: Mirrors, folder: &Path) -> Self {
+        Origins {
+            fetcher,
+            mirrors,
+            archives: OnceCell::new(),
+            indexes: Default::default(),
+            registries: Default::default(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// What fetches.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    /// The overrides.
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
+    }
+
+    /// The Debian archives, and what fetches from them (apt may have a proxy of its own).
+    pub async fn archives(&self) -> Result<&(Archives, Fetcher)> {
+        self.archives
+            .get_or_try_init(|| async {
+                let settings = ArchiveSettings {
+                    mirror: self.mirrors.debian.clone(),
+                    security_mirror: self.mirrors.debian_security.clone(),
+                }
+                .or_environment(|name| std::env::var(name).ok());
+                let archives = Archives::discover(&settings).await?;
+                let fetcher = archives.fetcher(&self.fetcher)?;
+                Ok((archives, fetcher))
+            })
+            .await
+    }
+
+    /// The Python index as uv sees it from an image's folder.
+    pub fn index(&self, folder: &Path) -> Arc<Index> {
+        let mut indexes = self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let make = || {
+            let mut settings = IndexSettings::new(folder);
+            settings.url = std::env::var("PERIJOVE_PYTHON_INDEX").ok().or_else(|| self.mirrors.python.clone());
+            Arc::new(Index::new(self.fetcher.clone(), settings))
+        };
+        indexes.entry(folder.to_owned()).or_insert_with(make).clone()
+    }
+
+    /// npm as it is set up in `folder`.
+    pub fn npm(&self, folder: &Path) -> Npm {
+        let mut npm = Npm::new(folder);
+        npm.registry = std::env::var("PERIJOVE_NPM_REGISTRY").ok().or_else(|| self.mirrors.npm.clone());
+        npm
+    }
+
+    async fn deb(&self, deb: &LockedDeb) -> Result<PathBuf> {
+        let cached = self.fetcher.cached(&deb.digest);
+        if cached.exists() {
+            return Ok(cached);
+        }
+        let (archives, fetcher) = self.archives().await?;
+        fetcher.file(&archives.url(deb), base_name(&deb.path), &deb.digest, Some(deb.size)).await
+    }
+
+    /// The registry of an npm package: one question a scope.
+    async fn registry(&self, name: &str) -> Result<reqwest::Url> {
+        let scope = name.split_once('/').map_or(String::new(), |(scope, _)| scope.to_owned());
+        let mut known = self.registries.lock().await;
+        if let Some(url) = known.get(&scope) {
+            return Ok(url.clone());
+        }
+        let url = self.npm(&self.folder).registry_of(name).await?;
+        known.insert(scope, url.clone());
+        Ok(url)
+    }
+
+    /// The part's package as a checked file, for parts that have one.
+    async fn package(&self, part: &Part) -> Result<Option<PathBuf>> {
+        Ok(Some(match &part.source {
+            Source::Deb(deb) | Source::CaBundle(deb) => self.deb(deb).await?,
+            Source::Wheel { wheel, folder, .. } => self.index(folder).wheel(wheel, folder).await?,
+            Source::Npm { package, .. } => {
+                let cached = self.fetcher.cached(&package.integrity);
+                if cached.exists() {
+                    cached
+                } else {
+                    let url = package.tarball(&self.registry(&package.name).await?)?;
+                    let name = format!("{}-{}.tgz", package.name, package.version);
+                    self.fetcher.file(&url, &name, &package.integrity, None).await?
+                }
+            }
+            Source::Files { .. } | Source::Data(_) => return Ok(None),
+        }))
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Brings all `parts` into the cache and gives what is known of each, in their order.
+pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) -> Result<Vec<PartInfo>> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let unpackers = Arc::new(tokio::sync::Semaphore::new(cores));
+    let work = parts.iter().map(|part| {
+        let unpackers = Arc::clone(&unpackers);
+        async move {
+            if let Some(info) = cache.part(part) {
+                return Ok(info);
+            }
+            let package = origins.package(part).await?;
+            let _turn = unpackers.acquire().await;
+            let (cache, part) = (cache.clone(), part.clone());
+            let reporter = Arc::clone(origins.fetcher().reporter());
+            blocking(move || {
+                let task = report::task();
+                reporter.report(Event::Started { task, what: format!("unpack {}", part.name), total_bytes: None });
+                let info = cache.write(&part, |sink| unpack_part(&part, package.as_deref(), sink));
+                reporter.report(Event::Finished { task });
+                info
+            })
+            .await
+        }
+    });
+    stream::iter(work).buffered(ABREAST.max(cores)).try_collect().await
+}
+
+/// Runs what blocks on a thread for it.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(Error::Refused { reason: "the program is ending".to_owned(), hint: String::new() }),
+    }
+}
+
+fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Result<BTreeMap<String, String>> {
+    let missing = || Error::Refused { reason: format!("{} has no file", part.purl), hint: String::new() };
+    let mut metadata = BTreeMap::new();
+    let mut note = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|v| !v.is_empty()) {
+            metadata.insert(name.to_owned(), value);
+        }
+    };
+    match &part.source {
+        Source::Deb(deb) => {
+            let control = unpack::deb(package.ok_or_else(missing)?, base_name(&deb.path), sink)?;
+            note("source", Some(control.source));
+            note("homepage", control.homepage);
+            note("licences", Some(control.licences.join("\n")));
+        }
+        Source::CaBundle(deb) => {
+            let bundle = unpack::ca_bundle(package.ok_or_else(missing)?, base_name(&deb.path))?;
+            let path = "etc/ssl/certs/ca-certificates.crt";
+            for (at, _) in path.match_indices('/') {
+                sink.entry(plain(&path[..at], Kind::Directory, 0o755), &mut io::empty())?;
+            }
+            let file = plain(path, Kind::File { size: bundle.len() as u64 }, 0o644);
+            sink.entry(file, &mut &bundle[..])?;
+        }
+        Source::Wheel { wheel, options, .. } => {
+            let metadata = unpack::wheel(package.ok_or_else(missing)?, &wheel.filename, options, sink)?;
+            note("licence", metadata.license_expression.or(metadata.license));
+            note("homepage", metadata.homepage);
+        }
+        Source::Npm { package: locked, prefix, linked } => {
+            let folder = format!("{prefix}/{}", locked.path);
+            let name = format!("{}-{}.tgz", locked.name, locked.version);
+            let options = unpack::NpmOptions { folder: folder.clone() };
+            let json = unpack::npm(package.ok_or_else(missing)?, &name, &options, sink)?;
+            if *linked {
+                for link in unpack::npm_bin_links(&json, &folder, "usr/local/bin") {
+                    sink.entry(link, &mut io::empty())?;
+                }
+            }
+            note("licence", json.license);
+            note("homepage", json.homepage);
+        }
+        Source::Files { folder } => unpack::files(folder, sink)?,
+        Source::Data(entries) => {
+            for (entry, content) in entries {
+                sink.entry(entry.clone(), &mut &content[..])?;
+            }
+        }
+    }
+    Ok(metadata)
+}
+
+fn plain(path: &str, kind: Kind, mode: u32) -> Entry {
+    Entry { path: path.to_owned(), kind, mode, uid: 0, gid: 0, mtime: EPOCH }
+}
+
+/// Files that several parts own with different content, harmlessly. Path prefix or whole path, and why.
+const SHARED: &[(&str, &str)] = &[
+    ("usr/share/doc/", "copyright files of packages built from one source"),
+    ("var/lib/dpkg/status.d/", "one entry a package, whatever its architecture"),
+];
+
+/// Refuses two parts that own one path with different content; the image's own files may replace anything.
+pub fn check_owners(parts: &[&Part], infos: &[&PartInfo]) -> Result<()> {
+    let mut owners: BTreeMap<&str, (&Part, &str)> = BTreeMap::new();
+    for (part, info) in parts.iter().zip(infos) {
+        for owned in &info.owned {
+            let other = owners.insert(&owned.path, (part, &owned.what));
+            let Some((first, what)) = other else { continue };
+            let harmless = what == owned.what
+                || part.kind == PartKind::Files
+                || first.kind == PartKind::Files
+                || SHARED.iter().any(|(prefix, _)| owned.path.starts_with(prefix));
+            if !harmless {
+                return Err(Error::Refused {
+                    reason: format!(
+                        "/{} belongs to {} {} and to {} {}, with different content",
+                        owned.path, first.name, first.version, part.name, part.version
+                    ),
+                    hint: "leave one of the two packages out, or pin versions that do not clash".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Digest of a folder of plain files as they would lie in an image.
+pub fn files_digest(folder: &Path) -> Result<Digest> {
+    struct Hasher(Digester);
+    impl Sink for Hasher {
+        fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
+            self.0.update(format!("{entry:?}\n").as_bytes());
+            let mut buffer = [0; 16 << 10];
+            loop {
+                match content.read(&mut buffer).map_err(Error::io(&entry.path))? {
+                    0 => return Ok(()),
+                    n => self.0.update(&buffer[..n]),
+                }
+            }
+        }
+    }
+    let mut hasher = Hasher(Digester::new(Algorithm::Sha256));
+    unpack::files(folder, &mut hasher)?;
+    Ok(hasher.0.finish())
+}

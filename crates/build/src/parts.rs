@@ -1,0 +1,362 @@
+//! From locks to parts: what one image has on one platform, beyond what its parent has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use perijove_oci::{Digest, Platform};
+
+use crate::config::{self, Config, Image};
+use crate::entry::{EPOCH, Entry, Kind};
+use crate::locks::{self, Locks};
+use crate::lock::debs::LockedDeb;
+use crate::lock::index::Index;
+use crate::lock::npm::LockedNpm;
+use crate::lock::wheels::WheelChoice;
+use crate::part::{Part, PartKind, Source, key};
+use crate::materialise::files_digest;
+use crate::unpack::{DebianImage, User, WheelOptions, debian_effects};
+use crate::{Error, Result};
+
+/// Folder that holds `node_modules` in the image, relative to the root: as `npm install --global` has it.
+const NODE_PREFIX: &str = "usr/local/lib";
+
+/// An image's settings with what it inherits from its parents: the child's word counts.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// `uid:gid`.
+    pub user: Option<String>,
+    /// Name in passwd.
+    pub user_name: Option<String>,
+    /// Home folder.
+    pub home: Option<String>,
+    /// Working folder.
+    pub workdir: Option<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Fixed part of the command.
+    pub entrypoint: Option<Vec<String>>,
+    /// The command.
+    pub command: Option<Vec<String>>,
+    /// Ports.
+    pub ports: BTreeSet<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Folders of the user.
+    pub writable: BTreeSet<String>,
+}
+
+impl Inherited {
+    /// What `name` has in the end.
+    pub fn of(config: &Config, name: &str) -> Result<Self> {
+        let mut all = Inherited::default();
+        for (_, image) in locks::lineage(config, name)? {
+            let Image { user, user_name, home, workdir, entrypoint, command, .. } = image.clone();
+            all.user = user.or(all.user);
+            all.user_name = user_name.or(all.user_name);
+            all.home = home.or(all.home);
+            all.workdir = workdir.or(all.workdir);
+            if image.entrypoint.is_some() {
+                // A parent's command is the default argument of its own entrypoint, not of another.
+                all.command = None;
+            }
+            all.entrypoint = entrypoint.or(all.entrypoint);
+            all.command = command.or(all.command);
+            all.env.extend(image.env.clone());
+            all.labels.extend(image.labels.clone());
+            all.ports.extend(image.ports.iter().cloned());
+            all.writable.extend(image.writable.iter().cloned());
+        }
+        Ok(all)
+    }
+
+    /// The user in `/etc/passwd`, when the image has one that Debian does not know.
+    pub fn passwd_user(&self) -> Option<User> {
+        let (uid, gid) = config::parse_user(self.user.as_deref()?)?;
+        let name = self.user_name.clone().unwrap_or_else(|| "jovyan".to_owned());
+        let home = self.home.clone().unwrap_or_else(|| format!("/home/{name}"));
+        (uid >= 1000 && uid != 65534).then_some(User { name, uid, gid, home, shell: None })
+    }
+}
+
+/// The parts of an image on a platform: its parents' and its own.
+pub struct Parts {
+    /// One list for each image of the lineage, the image itself last.
+    pub by_image: Vec<(String, Vec<Part>)>,
+}
+
+impl Parts {
+    /// Reads the locks of `name` and its parents. `index` gives the index of an image's folder; it is asked only
+    /// for locks that name no files.
+    pub async fn read(
+        config: &Config,
+        name: &str,
+        platform: &Platform,
+        index: impl Fn(&str) -> Arc<Index>,
+    ) -> Result<Self> {
+        let mut by_image: Vec<(String, Vec<Part>)> = Vec::new();
+        let mut packages: Vec<String> = Vec::new();
+        for (image, settings) in locks::lineage(config, name)? {
+            if settings.dockerfile.is_some() {
+                return Err(Error::Refused {
+                    reason: format!("{name} stands on {image}, which is made from a Dockerfile"),
+                    hint: "use the built image by digest: base = { image = \"…@sha256:…\" }".to_owned(),
+                });
+            }
+            let own = Own { config, image, settings, platform, locks: Locks::read(config, image)? };
+            let mut parts = own.parts(&mut packages, &index(image)).await?;
+            leave_out_inherited(image, &by_image, &mut parts)?;
+            by_image.push((image.to_owned(), parts));
+        }
+        Ok(Parts { by_image })
+    }
+
+    /// All parts, the parents' first.
+    pub fn all(&self) -> impl Iterator<Item = &Part> {
+        self.by_image.iter().flat_map(|(_, parts)| parts)
+    }
+}
+
+/// Takes what the parents have out of `parts`. A package in another version is refused: both would lie in the
+/// image, one over the other.
+fn leave_out_inherited(image: &str, parents: &[(String, Vec<Part>)], parts: &mut Vec<Part>) -> Result<()> {
+    let mut known: BTreeMap<(PartKind, String), (&str, &Part)> = BTreeMap::new();
+    for (parent, their) in parents {
+        known.extend(their.iter().map(|p| ((p.kind, identity(p)), (parent.as_str(), p))));
+    }
+    let mut clash = None;
+    parts.retain(|part| match known.get(&(part.kind, identity(part))) {
+        Some((_, theirs)) if theirs.key == part.key => false,
+        Some((parent, theirs)) if matches!(part.kind, PartKind::Deb | PartKind::Wheel | PartKind::Npm) => {
+            clash.get_or_insert_with(|| Error::Refused {
+                reason: format!(
+                    "{image} has {} {}, its parent {parent} has {}",
+                    part.name, part.version, theirs.version
+                ),
+                hint: format!("lock both alike: put `-c ../{parent}/requirements.txt` into requirements.in, and run `perijove lock --upgrade-package {}`", part.name),
+            });
+            true
+        }
+        _ => true,
+    });
+    clash.map_or(Ok(()), Err)
+}
+
+/// What there may be only one of in an image.
+fn identity(part: &Part) -> String {
+    match &part.source {
+        Source::Npm { package, .. } => package.path.clone(),
+        _ => part.name.clone(),
+    }
+}
+
+struct Own<'a> {
+    config: &'a Config,
+    image: &'a str,
+    settings: &'a Image,
+    platform: &'a Platform,
+    locks: Locks,
+}
+
+impl Own<'_> {
+    async fn parts(&self, packages: &mut Vec<String>, index: &Index) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        if let Some(lock) = &self.locks.debs {
+            if !lock.platforms.contains(self.platform) {
+                return Err(behind(&format!("images/{}/debs.lock", self.image), self.platform));
+            }
+            for deb in lock.for_platform(self.platform) {
+                packages.push(deb.name.clone());
+                parts.push(deb_part(deb));
+                if deb.name == "ca-certificates" {
+                    parts.push(ca_part(deb));
+                }
+            }
+        }
+        let effects = self.effects(packages)?;
+        parts.push(data_part("effects", PartKind::Effects, effects));
+        if let Some(lock) = &self.locks.npm {
+            for package in lock.for_platform(self.platform)? {
+                let linked = package.path == format!("node_modules/{}", package.name)
+                    && self.locks.npm_asked.contains(&package.name);
+                parts.push(npm_part(package, linked));
+            }
+        }
+        if let Some(lock) = &self.locks.python {
+            let target = locks::python_target(self.config, self.image, None)?;
+            let debian = locks::codename(self.config, self.image)?.is_some();
+            let options = wheel_options(target.python, debian);
+            for wheel in index.choose(lock, &target, self.platform).await? {
+                let changes = lock.changes(&wheel.name);
+                parts.push(wheel_part(wheel, changes, &self.config.folder(self.image), &options));
+            }
+        }
+        if let Some(folder) = &self.settings.files {
+            let folder = self.config.folder(self.image).join(folder);
+            let digest = files_digest(&folder)?;
+            parts.push(Part {
+                purl: format!("pkg:generic/{}-files@{}", self.image, digest.short()),
+                name: format!("{} files", self.image),
+                version: String::new(),
+                kind: PartKind::Files,
+                key: key(PartKind::Files, &BTreeMap::from([("digest", digest.to_string())])),
+                size_bytes: 0,
+                changes: 0,
+                source: Source::Files { folder },
+            });
+        }
+        Ok(parts)
+    }
+
+    /// What maintainer scripts would have done, the image's user, and the folders that are the user's.
+    fn effects(&self, packages: &[String]) -> Result<Vec<(Entry, Vec<u8>)>> {
+        let all = Inherited::of(self.config, self.image)?;
+        let user = all.passwd_user();
+        let mut entries: BTreeMap<String, (Entry, Vec<u8>)> = BTreeMap::new();
+        if locks::codename(self.config, self.image)?.is_some() {
+            let names: Vec<&str> = packages.iter().map(String::as_str).collect();
+            let users: Vec<User> = user.clone().into_iter().collect();
+            let image = DebianImage {
+                architecture: &self.platform.architecture,
+                packages: &names,
+                users: &users,
+                ca_bundle: None,
+            };
+            for effect in debian_effects(&image)? {
+                entries.insert(effect.entry.path.clone(), (effect.entry, effect.content));
+            }
+        }
+        let (uid, gid) = all.user.as_deref().and_then(config::parse_user).unwrap_or((0, 0));
+        for folder in all.workdir.iter().chain(&all.writable) {
+            let path = folder.trim_matches('/');
+            if path.is_empty() || path.split('/').any(|c| matches!(c, "" | "." | "..")) {
+                return Err(Error::Input {
+                    place: format!("{}: image.{}", config::FILE, self.image),
+                    reason: format!("`{folder}` cannot be a folder of the image's user"),
+                    hint: "workdir and writable name absolute folders below the root".to_owned(),
+                });
+            }
+            for (at, _) in path.match_indices('/') {
+                entries.entry(path[..at].to_owned()).or_insert_with(|| (directory(&path[..at], 0, 0), Vec::new()));
+            }
+            entries.insert(path.to_owned(), (directory(path, uid, gid), Vec::new()));
+        }
+        Ok(entries.into_values().collect())
+    }
+}
+
+fn directory(path: &str, uid: u32, gid: u32) -> Entry {
+    Entry { path: path.to_owned(), kind: Kind::Directory, mode: 0o755, uid, gid, mtime: EPOCH }
+}
+
+fn wheel_options(python: (u8, u8), debian: bool) -> WheelOptions {
+    let mut options = WheelOptions::debian(&format!("{}.{}", python.0, python.1));
+    if !debian {
+        // The layout of python.org's own installation, which Docker's `python` images have.
+        options.purelib = format!("usr/local/lib/python{}.{}/site-packages", python.0, python.1);
+        options.python = "/usr/local/bin/python3".to_owned();
+    }
+    options
+}
+
+fn behind(place: &str, platform: &Platform) -> Error {
+    Error::Input {
+        place: place.to_owned(),
+        reason: format!("the lock is for other platforms than {platform}"),
+        hint: "run `perijove lock`".to_owned(),
+    }
+}
+
+fn deb_part(deb: &LockedDeb) -> Part {
+    Part {
+        purl: format!("pkg:deb/debian/{}@{}?arch={}", deb.name, escape(&deb.version), deb.architecture),
+        name: deb.name.clone(),
+        version: deb.version.clone(),
+        kind: PartKind::Deb,
+        key: key(PartKind::Deb, &BTreeMap::from([("sha256", deb.digest.to_string())])),
+        size_bytes: deb.size,
+        changes: 0,
+        source: Source::Deb(deb.clone()),
+    }
+}
+
+fn ca_part(deb: &LockedDeb) -> Part {
+    let inputs = BTreeMap::from([("bundle", deb.digest.to_string())]);
+    Part {
+        purl: format!("pkg:generic/ca-bundle@{}", escape(&deb.version)),
+        name: "ca-bundle".to_owned(),
+        version: deb.version.clone(),
+        kind: PartKind::Effects,
+        key: key(PartKind::Effects, &inputs),
+        size_bytes: 0,
+        changes: 0,
+        source: Source::CaBundle(deb.clone()),
+    }
+}
+
+fn data_part(name: &str, kind: PartKind, entries: Vec<(Entry, Vec<u8>)>) -> Part {
+    let mut text = String::new();
+    for (entry, content) in &entries {
+        text.push_str(&format!("{entry:?} {}\n", Digest::sha256(content)));
+    }
+    let digest = Digest::sha256(text.as_bytes());
+    Part {
+        purl: format!("pkg:generic/{name}@{}", digest.short()),
+        name: name.to_owned(),
+        version: String::new(),
+        kind,
+        key: key(kind, &BTreeMap::from([("data", digest.to_string())])),
+        size_bytes: 0,
+        changes: 0,
+        source: Source::Data(entries),
+    }
+}
+
+fn npm_part(package: &LockedNpm, linked: bool) -> Part {
+    let (scope, name) = package.name.rsplit_once('/').map_or(("", package.name.as_str()), |(s, n)| (s, n));
+    let scope = if scope.is_empty() { String::new() } else { format!("{}/", scope.replace('@', "%40")) };
+    let inputs = BTreeMap::from([
+        ("integrity", package.integrity.to_string()),
+        ("path", format!("{NODE_PREFIX}/{}", package.path)),
+        ("linked", linked.to_string()),
+    ]);
+    Part {
+        purl: format!("pkg:npm/{scope}{name}@{}", escape(&package.version)),
+        name: package.path.trim_start_matches("node_modules/").to_owned(),
+        version: package.version.clone(),
+        kind: PartKind::Npm,
+        key: key(PartKind::Npm, &inputs),
+        size_bytes: 0,
+        changes: 0,
+        source: Source::Npm { package: package.clone(), prefix: NODE_PREFIX.to_owned(), linked },
+    }
+}
+
+fn wheel_part(wheel: WheelChoice, changes: u32, folder: &std::path::Path, options: &WheelOptions) -> Part {
+    let inputs = BTreeMap::from([
+        ("sha256", wheel.digest.to_string()),
+        ("purelib", options.purelib.clone()),
+        ("prefix", options.prefix.clone()),
+        ("python", options.python.clone()),
+    ]);
+    Part {
+        purl: format!("pkg:pypi/{}@{}", wheel.name, escape(&wheel.version)),
+        name: wheel.name.clone(),
+        version: wheel.version.clone(),
+        kind: PartKind::Wheel,
+        key: key(PartKind::Wheel, &inputs),
+        size_bytes: wheel.size.unwrap_or(0),
+        changes,
+        source: Source::Wheel { wheel, folder: folder.to_owned(), options: options.clone() },
+    }
+}
+
+/// Percent-encoding of a version (purl specification, "version").
+fn escape(version: &str) -> String {
+    version
+        .bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => (b as char).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

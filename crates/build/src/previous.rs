@@ -1,0 +1,91 @@
+//! The previous release as the cache: which layers a registry has already, by the keys in its manifests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use perijove_oci::client::Client;
+use perijove_oci::content::Links;
+use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
+
+use crate::layer::piece::Blob;
+
+/// Annotation of a layer: the key of the pieces in it.
+pub const LAYER_KEY: &str = "io.perijove.layer.key";
+/// Annotation of a layer: the package URLs of its parts, separated by blanks.
+pub const LAYER_PARTS: &str = "io.perijove.layer.parts";
+/// Annotation of a manifest: keys of groups that held no file, separated by blanks.
+pub const EMPTY_KEYS: &str = "io.perijove.layer.empty";
+
+/// A layer that a registry has.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its digests and size.
+    pub blob: Blob,
+    /// Its descriptor without annotations.
+    pub descriptor: Descriptor,
+    /// The repository that has it.
+    pub repo: Reference,
+}
+
+/// What previous images of one platform tell.
+#[derive(Clone, Debug, Default)]
+pub struct Previous {
+    /// Layers by key.
+    pub layers: BTreeMap<Digest, Known>,
+    /// Keys of groups without files.
+    pub empty: BTreeSet<Digest>,
+    /// Package URLs of the parts in the first of the images, for the plan.
+    pub parts: BTreeSet<String>,
+    /// Digests of all layers of the first image: what a node has.
+    pub on_node: BTreeSet<Digest>,
+    /// The manifest of the first image.
+    pub manifest: Option<Digest>,
+}
+
+impl Previous {
+    /// Reads `references` (the newest first) for `platform`. An image that is not there, is not ours, or has no
+    /// such platform tells nothing; a registry that does not answer is an error.
+    pub async fn read(
+        client: &Client,
+        references: &[Reference],
+        platform: &Platform,
+    ) -> Result<Self, perijove_oci::Error> {
+        let mut previous = Previous::default();
+        for reference in references {
+            let image = match client.image(reference, platform).await {
+                Ok((image, _)) => image,
+                Err(perijove_oci::Error::NotFound { .. } | perijove_oci::Error::Platform { .. }) => continue,
+                Err(other) => return Err(other),
+            };
+            let links = Links::read(reference, &image.bytes)?;
+            let Some(config) = &links.config else { continue };
+            let ours = links.layers.iter().any(|l| l.annotations.contains_key(LAYER_KEY));
+            if previous.manifest.is_none() {
+                previous.manifest = Some(image.descriptor.digest.clone());
+                previous.on_node = links.layers.iter().map(|l| l.digest.clone()).collect();
+                let parts = links.layers.iter().filter_map(|l| l.annotations.get(LAYER_PARTS));
+                previous.parts = parts.flat_map(|p| p.split(' ')).map(str::to_owned).collect();
+            }
+            if !ours {
+                continue;
+            }
+            let bytes = client.blob_bytes(reference, config, MAX_CONFIG).await?;
+            let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { continue };
+            if config.rootfs.diff_ids.len() != links.layers.len() {
+                continue;
+            }
+            for (layer, diff_id) in links.layers.iter().zip(&config.rootfs.diff_ids) {
+                let Some(Ok(key)) = layer.annotations.get(LAYER_KEY).map(|k| k.parse::<Digest>()) else { continue };
+                let blob = Blob { digest: layer.digest.clone(), size: layer.size, diff_id: diff_id.clone() };
+                let descriptor = Descriptor::new(&layer.media_type, layer.digest.clone(), layer.size);
+                let known = Known { blob, descriptor, repo: reference.clone() };
+                previous.layers.entry(key).or_insert(known);
+            }
+            let empty = links.annotations.get(EMPTY_KEYS).map_or("", String::as_str);
+            previous.empty.extend(empty.split(' ').filter_map(|k| k.parse().ok()));
+        }
+        Ok(previous)
+    }
+}
+
+/// Configurations are a few kilobytes.
+const MAX_CONFIG: u64 = 4 << 20;

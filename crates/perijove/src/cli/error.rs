@@ -1,0 +1,42 @@
+//! From the libraries' errors to a message, a hint and an exit code. Nothing else decides exit codes.
+
+/// What the user is told when a verb fails.
+#[derive(Debug)]
+pub struct CliError {
+    /// What went wrong and where.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// 1 the work failed, 2 wrong usage or unreadable input, 3 a deadline passed.
+    pub code: u8,
+}
+
+impl CliError {
+    /// Wrong usage.
+    pub fn usage(message: impl Into<String>, hint: &str) -> Self {
+        CliError { message: message.into(), hint: Some(hint.to_owned()), code: 2 }
+    }
+
+    /// The work failed.
+    pub fn failed(message: impl Into<String>, hint: &str) -> Self {
+        CliError { message: message.into(), hint: Some(hint.to_owned()).filter(|h| !h.is_empty()), code: 1 }
+    }
+}
+
+impl From<perijove_build::Error> for CliError {
+    fn from(error: perijove_build::Error) -> Self {
+        CliError { message: error.to_string(), hint: error.hint(), code: if error.is_usage() { 2 } else { 1 } }
+    }
+}
+
+impl From<perijove_oci::Error> for CliError {
+    fn from(error: perijove_oci::Error) -> Self {
+        CliError { message: error.to_string(), hint: error.hint(), code: 1 }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        CliError { message: error.to_string(), hint: None, code: 1 }
+    }
+}

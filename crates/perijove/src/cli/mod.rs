@@ -1,0 +1,124 @@
+//! The verbs: one file each, one line each in this list.
+
+mod build;
+pub mod error;
+mod lock;
+mod registry;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::ui::{Color, Ui};
+use error::CliError;
+
+/// Releases JupyterHub's container images and has them on every Kubernetes node before anyone asks.
+#[derive(Parser)]
+#[command(name = "perijove", version, max_term_width = 110)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(clap::Args)]
+pub struct Global {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value = "text", env = "PERIJOVE_FORMAT")]
+    format: Format,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "PERIJOVE_COLOR")]
+    color: Color,
+    /// The image repository: the folder with perijove.toml, or one below it
+    #[arg(short = 'C', long, global = true, value_name = "DIR", default_value = ".")]
+    directory: std::path::PathBuf,
+}
+
+/// Formats of results.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Write the images' locks: debs.lock, requirements.txt, package-lock.json
+    Lock(lock::Arguments),
+    /// Build images from their locks
+    Build(build::Arguments),
+    /// The embedded registry
+    #[command(subcommand)]
+    Registry(registry::Verb),
+}
+
+/// How a verb ended.
+pub enum Outcome {
+    /// Done, or nothing to do.
+    Done,
+    /// The work was done and its answer is no: a check found something.
+    Found,
+}
+
+/// Runs the command line and gives the exit code: 0 done, 1 failed or found something, 2 wrong usage or
+/// unreadable input, 3 a deadline passed.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let ui = Ui::new(arguments.global.format, arguments.global.quiet, arguments.global.verbose, arguments.global.color);
+    let global = &arguments.global;
+    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
+        |runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    result = dispatch(arguments.verb, global, &ui) => result,
+                    interrupted = interrupted() => Err(interrupted),
+                }
+            })
+        },
+    );
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+/// Ends with an error when the user presses Ctrl-C or the system asks the program to end. What is under way is
+/// dropped: files are put in place whole, so nothing half-written stays.
+async fn interrupted() -> CliError {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    CliError { message: "interrupted".to_owned(), hint: Some("run it again: it goes on where it was".to_owned()), code: 1 }
+}
+
+async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    match verb {
+        Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
+        Verb::Build(arguments) => build::run(arguments, global, ui).await,
+        Verb::Registry(verb) => registry::run(verb, global, ui).await,
+    }
+}

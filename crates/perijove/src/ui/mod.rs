@@ -1,0 +1,104 @@
+//! What people and scripts see: results on stdout, everything else on stderr.
+
+mod progress;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use perijove_oci::{Reporter, report::Silent};
+
+use crate::cli::Format;
+use crate::cli::error::CliError;
+
+/// When colours are used.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Prints; the only place that does.
+pub struct Ui {
+    format: Format,
+    quiet: bool,
+    color: bool,
+    reporter: Arc<dyn Reporter>,
+}
+
+impl Ui {
+    /// Settles what the flags and the terminal say.
+    pub fn new(format: Format, quiet: bool, verbose: u8, color: Color) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let color = match color {
+            Color::Auto => terminal && !plain,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        let reporter: Arc<dyn Reporter> = match (quiet, terminal) {
+            (true, _) => Arc::new(Silent),
+            (false, true) => Arc::new(progress::Bars::new()),
+            (false, false) => Arc::new(progress::Lines::new(verbose > 0)),
+        };
+        Ui { format, quiet, color, reporter }
+    }
+
+    /// Where the libraries' events go.
+    pub fn reporter(&self) -> Arc<dyn Reporter> {
+        Arc::clone(&self.reporter)
+    }
+
+    /// A result, as text or as one JSON object.
+    pub fn result(&self, text: &str, json: &serde_json::Value) -> Result<(), CliError> {
+        let line = match self.format {
+            Format::Json => json.to_string(),
+            Format::Text if text.is_empty() => return Ok(()),
+            Format::Text => text.to_owned(),
+        };
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            // Whoever read the results has had enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(CliError::from),
+        }
+    }
+
+    /// A line on stderr that `--quiet` silences.
+    pub fn status(&self, line: &str) {
+        if !self.quiet {
+            self.reporter.report(perijove_oci::Event::Note(line.to_owned()));
+        }
+    }
+
+    /// An error with its hint.
+    pub fn error(&self, error: &CliError) {
+        let paint = |code: &str, word: &str| {
+            if self.color { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() }
+        };
+        let mut err = std::io::stderr().lock();
+        let _ = writeln!(err, "{} {}", paint("1;31", "error:"), error.message);
+        if let Some(hint) = &error.hint {
+            let _ = writeln!(err, "{} {hint}", paint("1;36", "hint:"));
+        }
+    }
+}
+
+/// `12.3 MB`: decimal units, as registries count.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.2} GB", count as f64 / 1e9),
+    }
+}
+
+/// `0.08 s`, `12.3 s`.
+pub fn seconds(time: f64) -> String {
+    if time < 1.0 { format!("{time:.2} s") } else { format!("{time:.1} s") }
+}
