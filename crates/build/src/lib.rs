@@ -7,6 +7,7 @@ pub mod entry;
 pub mod error;
 pub mod fetch;
 pub mod lock;
+pub mod unpack;
 
 pub use error::{Error, Result};
 pub use fetch::Fetcher;
