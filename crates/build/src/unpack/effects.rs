@@ -14,22 +14,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::Result;
 use crate::entry::{EPOCH, Entry, Kind};
 
-/// A person or service that the image knows besides Debian's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Also the group's name.
-    pub name: String,
-    /// Number.
-    pub uid: u32,
-    /// The group's number.
-    pub gid: u32,
-    /// Home folder, absolute. It is made, 0755, and is the user's.
-    pub home: String,
-    /// Log-in shell, absolute; `None`: the image's shell when it has one.
-    pub shell: Option<String>,
-}
+use super::accounts::{NOLOGIN, User, check, group, passwd};
 
 /// What the effects depend on.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +76,7 @@ impl DebianImage<'_> {
         match () {
             () if self.has("bash") => "/bin/bash",
             () if self.has("dash") => "/bin/sh",
-            () => "/usr/sbin/nologin",
+            () => NOLOGIN,
         }
     }
 }
@@ -185,76 +173,10 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Debian's own users (base-passwd preinst): name, uid, gid, full name, home, shell. The numbers below 100 are the
-/// same on every Debian system (policy 9.2.2) and own files in packages.
-const USERS: &[(&str, u32, u32, &str, &str, &str)] = &[
-    ("daemon", 1, 1, "daemon", "/usr/sbin", NOLOGIN),
-    ("bin", 2, 2, "bin", "/bin", NOLOGIN),
-    ("sys", 3, 3, "sys", "/dev", NOLOGIN),
-    ("sync", 4, 65534, "sync", "/bin", "/bin/sync"),
-    ("games", 5, 60, "games", "/usr/games", NOLOGIN),
-    ("man", 6, 12, "man", "/var/cache/man", NOLOGIN),
-    ("lp", 7, 7, "lp", "/var/spool/lpd", NOLOGIN),
-    ("mail", 8, 8, "mail", "/var/mail", NOLOGIN),
-    ("news", 9, 9, "news", "/var/spool/news", NOLOGIN),
-    ("uucp", 10, 10, "uucp", "/var/spool/uucp", NOLOGIN),
-    ("proxy", 13, 13, "proxy", "/bin", NOLOGIN),
-    ("www-data", 33, 33, "www-data", "/var/www", NOLOGIN),
-    ("backup", 34, 34, "backup", "/var/backups", NOLOGIN),
-    ("list", 38, 38, "Mailing List Manager", "/var/list", NOLOGIN),
-    ("irc", 39, 39, "ircd", "/run/ircd", NOLOGIN),
-    ("_apt", 42, 65534, "", "/nonexistent", NOLOGIN),
-    ("nobody", 65534, 65534, "nobody", "/nonexistent", NOLOGIN),
-];
-
-const NOLOGIN: &str = "/usr/sbin/nologin";
-
-/// Debian's own groups (base-passwd preinst).
-const GROUPS: &[(&str, u32)] = &[
-    ("root", 0),
-    ("daemon", 1),
-    ("bin", 2),
-    ("sys", 3),
-    ("adm", 4),
-    ("tty", 5),
-    ("disk", 6),
-    ("lp", 7),
-    ("mail", 8),
-    ("news", 9),
-    ("uucp", 10),
-    ("man", 12),
-    ("proxy", 13),
-    ("kmem", 15),
-    ("dialout", 20),
-    ("fax", 21),
-    ("voice", 22),
-    ("cdrom", 24),
-    ("floppy", 25),
-    ("tape", 26),
-    ("sudo", 27),
-    ("audio", 29),
-    ("dip", 30),
-    ("www-data", 33),
-    ("backup", 34),
-    ("operator", 37),
-    ("list", 38),
-    ("irc", 39),
-    ("src", 40),
-    ("shadow", 42),
-    ("utmp", 43),
-    ("video", 44),
-    ("sasl", 45),
-    ("plugdev", 46),
-    ("staff", 50),
-    ("games", 60),
-    ("users", 100),
-    ("nogroup", 65534),
-];
-
 /// The effects for an image, sorted by path, folders before what is in them.
 ///
 /// Fails when a user's name, number, home or shell can stand in no passwd file, or is Debian's own.
-pub fn debian_effects(image: &DebianImage<'_>) -> Result<Vec<Effect>, crate::Error> {
+pub fn debian_effects(image: &DebianImage<'_>) -> Result<Vec<Effect>> {
     let mut effects = BTreeMap::new();
     let mut add = |path: &str, kind: Kind, mode: u32, content: &[u8], why: &'static str| {
         for folder in super::path::ancestors(path) {
@@ -290,8 +212,12 @@ pub fn debian_effects(image: &DebianImage<'_>) -> Result<Vec<Effect>, crate::Err
             "ca-certificates postinst; the package has single files only",
         );
     }
-    file("etc/passwd", passwd(image).as_bytes(), "base-passwd preinst, and the image's own users");
-    file("etc/group", group(image).as_bytes(), "base-passwd preinst, and the image's own users");
+    file(
+        "etc/passwd",
+        passwd(image.users, image.shell()).as_bytes(),
+        "base-passwd preinst, and the image's own users",
+    );
+    file("etc/group", group(image.users).as_bytes(), "base-passwd preinst, and the image's own users");
     for user in image.users {
         let home = check(user)?;
         add(&home, Kind::Directory, 0o755, b"", "home of an image's own user");
@@ -302,63 +228,6 @@ pub fn debian_effects(image: &DebianImage<'_>) -> Result<Vec<Effect>, crate::Err
         }
     }
     Ok(effects.into_values().collect())
-}
-
-/// The user's home as a path of the image.
-fn check(user: &User) -> Result<String, crate::Error> {
-    let refuse = |reason: &str| crate::Error::Refused {
-        reason: format!("user {}: {reason}", user.name.escape_debug()),
-        hint:
-            "a name of lower case letters, digits, - and _; an absolute home and shell; numbers from 1000 on"
-                .to_owned(),
-    };
-    let name_ok = user.name.len() <= 32
-        && user.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && user.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    if !name_ok {
-        return Err(refuse("this is no user's name"));
-    }
-    let known = USERS.iter().any(|u| u.0 == user.name || u.1 == user.uid)
-        || GROUPS.iter().any(|g| g.0 == user.name || (g.1 == user.gid && ![0, 100].contains(&user.gid)));
-    if known || user.name == "root" || user.uid == 0 {
-        return Err(refuse("the name or a number is Debian's own"));
-    }
-    let path_ok =
-        |path: &str| path.starts_with('/') && !path.contains(':') && !path.chars().any(char::is_control);
-    if !path_ok(&user.home) || !user.shell.as_deref().is_none_or(path_ok) {
-        return Err(refuse("home or shell is no absolute path"));
-    }
-    match super::path::clean(user.home.trim_start_matches('/').as_bytes()) {
-        Ok(Some(home)) if home == user.home.trim_matches('/') => Ok(home),
-        _ => Err(refuse("home is no plain path below the root")),
-    }
-}
-
-fn passwd(image: &DebianImage<'_>) -> String {
-    let mut text = format!("root:*:0:0:root:/root:{}\n", image.shell());
-    for (name, uid, gid, about, home, shell) in USERS {
-        text.push_str(&format!("{name}:*:{uid}:{gid}:{about}:{home}:{shell}\n"));
-    }
-    for User { name, uid, gid, home, shell } in image.users {
-        let shell = shell.as_deref().unwrap_or_else(|| image.shell());
-        text.push_str(&format!("{name}:*:{uid}:{gid}::{home}:{shell}\n"));
-    }
-    text
-}
-
-fn group(image: &DebianImage<'_>) -> String {
-    let mut text = String::new();
-    for (name, gid) in GROUPS {
-        text.push_str(&format!("{name}:*:{gid}:\n"));
-    }
-    let mut named = Vec::new();
-    for User { name, gid, .. } in image.users {
-        if !GROUPS.iter().any(|g| g.1 == *gid) && !named.contains(gid) {
-            named.push(*gid);
-            text.push_str(&format!("{name}:*:{gid}:\n"));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -438,24 +307,5 @@ mod tests {
         }
         let mode = |path: &str| effects.iter().find(|e| e.entry.path == path).unwrap().entry.mode;
         assert_eq!((mode("tmp"), mode("var/tmp"), mode("root"), mode("run")), (0o1777, 0o1777, 0o700, 0o755));
-    }
-
-    #[test]
-    fn users_that_no_passwd_file_can_hold_are_refused() {
-        let refused = |change: fn(&mut User)| {
-            let mut user = user();
-            change(&mut user);
-            debian_effects(&DebianImage { users: &[user], ..Default::default() }).is_err()
-        };
-        assert!(!refused(|_| ()));
-        assert!(refused(|u| u.name = "a:0:0".into()));
-        assert!(refused(|u| u.name = "root".into()));
-        assert!(refused(|u| u.uid = 0));
-        assert!(refused(|u| u.uid = 33));
-        assert!(refused(|u| u.home = "/a:b".into()));
-        assert!(refused(|u| u.home = "/srv/../etc".into()));
-        assert!(refused(|u| u.home = "/".into()));
-        assert!(refused(|u| u.shell = Some("sh\nx".into())));
-        assert!(!refused(|u| u.gid = 100));
     }
 }

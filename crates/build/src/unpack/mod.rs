@@ -14,6 +14,7 @@ use std::path::Path;
 use crate::entry::{Entry, Kind, Sink};
 use crate::{Error, Result};
 
+mod accounts;
 mod ar;
 pub mod bounds;
 mod ca;
@@ -36,10 +37,11 @@ mod wheel;
 mod wheel_plan;
 mod zip_end;
 
+pub use accounts::User;
 pub use ca::ca_bundle;
 pub use control::Control;
 pub use deb::deb;
-pub use effects::{DebianImage, Effect, User, debian_effects};
+pub use effects::{DebianImage, Effect, debian_effects};
 pub use files::files;
 pub use metadata::WheelMetadata;
 pub use npm::{NpmOptions, npm, npm_bin_links};

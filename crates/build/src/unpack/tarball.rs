@@ -195,6 +195,11 @@ fn field<T>(name: &str, value: io::Result<T>) -> io::Result<T> {
     value.map_err(|_| invalid(format!("a header's {name} is no number")))
 }
 
+/// As [`field`], but blank is 0: npm leaves out whose file it was.
+fn field_or_blank(name: &str, value: io::Result<u64>, raw: &[u8]) -> io::Result<u64> {
+    if raw.iter().all(|b| matches!(b, 0 | b' ')) { Ok(0) } else { field(name, value) }
+}
+
 /// Puts header, long names and pax records together.
 fn member(
     header: &Header,
@@ -237,9 +242,10 @@ fn member(
     let number = |name: &str, value: u64| {
         u32::try_from(value).map_err(|_| invalid(format!("{}: its {name} {value} is too large", show(&path))))
     };
-    let uid = number("owner", pax.uid.map_or_else(|| field("owner", header.uid()), Ok)?)?;
-    let gid = number("group", pax.gid.map_or_else(|| field("group", header.gid()), Ok)?)?;
-    let mtime = pax.mtime.map_or_else(|| field("time", header.mtime()), Ok)?;
+    let old = header.as_old();
+    let uid = number("owner", pax.uid.map_or_else(|| field_or_blank("owner", header.uid(), &old.uid), Ok)?)?;
+    let gid = number("group", pax.gid.map_or_else(|| field_or_blank("group", header.gid(), &old.gid), Ok)?)?;
+    let mtime = pax.mtime.map_or_else(|| field_or_blank("time", header.mtime(), &old.mtime), Ok)?;
     if mtime > MAX_MTIME {
         return refused("its time is before 1970 or after 9999");
     }

@@ -1,5 +1,6 @@
 //! Wheels (binary distribution format), installed as pip and uv do it, without running anything.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -15,8 +16,8 @@ use super::Source;
 use super::bounds::{MAX_ENTRIES, MAX_TEXT, allowance};
 use super::entry_points::commands;
 use super::metadata::{WheelMetadata, normal};
-use super::parents::Ordered;
-use super::path::{clean, show};
+use super::parents::{Ordered, plain_folder};
+use super::path::{ancestors, clean, show};
 use super::record::{self, Hash, Hasher};
 use super::wheel_plan::{Bytes, Listed, agree, plan, rewrite};
 use super::zip_end;
@@ -96,7 +97,14 @@ pub fn wheel(
 
     let scripts = format!("{}/", options.scripts());
     let mut ordered = Ordered::new(source, sink);
+    // In the order of all paths, so `greet` comes before `greet-1.0.dist-info/METADATA`.
+    let folders: BTreeSet<String> =
+        plan.files.iter().flat_map(|f| ancestors(&f.path)).map(str::to_owned).collect();
+    let mut folders = folders.into_iter().peekable();
     for file in plan.files {
+        while let Some(folder) = folders.next_if(|folder| *folder < file.path) {
+            ordered.send(plain_folder(folder), &mut io::empty())?;
+        }
         metadata.commands.extend(file.path.strip_prefix(&scripts).map(str::to_owned));
         let kind = Kind::File { size: file.size };
         let entry = Entry { path: file.path, kind, mode: file.mode, uid: 0, gid: 0, mtime: EPOCH };
@@ -165,8 +173,8 @@ impl<'a> Wheel<'a> {
         let raw = entry.name_raw();
         let refuse = |why: &str| Err(source.broken(format!("{}: {why}", show(raw))));
         let path = clean(raw).map_err(|e| source.broken(e))?;
-        // Without the UTF-8 flag, or with a second name in an extra field, readers see different names.
-        if entry.name().map_or(true, |name| name.as_bytes() != raw) {
+        // Bit 11 says UTF-8. Without it Python reads code page 437, others guess.
+        if !raw.is_ascii() && entry.flags().as_u16() & 1 << 11 == 0 {
             return refuse("its name can be read in two ways");
         }
         let is_folder = raw.ends_with(b"/");

@@ -203,7 +203,7 @@ fn the_links_that_every_system_has_are_no_entries() {
 
 #[test]
 fn long_names_of_both_kinds_work() {
-    let name = format!("usr/{}/end", "long-folder-name/".repeat(20));
+    let name = format!("usr/{}end", "long-folder-name/".repeat(20));
     let target = format!("/{}", "t".repeat(200));
     let long = |kind, content: &[u8]| Tar { content, ..Tar::new("././@LongLink", kind) }.bytes();
     let gnu_name = [name.as_bytes(), b"\0"].concat();

@@ -55,6 +55,16 @@ fn the_first_folder_may_have_any_name() {
 }
 
 #[test]
+fn owners_may_be_blank() {
+    let mut header = Tar::file("package/package.json", JSON).bytes();
+    header[108..124].fill(0);
+    header[148..156].fill(b' ');
+    let sum: u32 = header[..512].iter().map(|b| u32::from(*b)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    unpack(&gzip(&[header, vec![0; 1024]].concat())).0.unwrap();
+}
+
+#[test]
 fn hostile_members_are_refused() {
     let json = || Tar::file("package/package.json", JSON);
     for (members, expected) in [
