@@ -4,30 +4,15 @@
 //! parsed and written again: their digest is the image's name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::SeekFrom;
-use std::path::PathBuf;
 
 use bytes::Bytes;
-use futures_util::Stream;
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Platform};
 use crate::media;
-use crate::reference::Reference;
-
-/// Where the bytes of a blob are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blob {
-    /// In memory.
-    Bytes(Bytes),
-    /// In files that make the blob one after the other.
-    Files(Vec<PathBuf>),
-    /// In this repository of a registry (tag and digest of the reference are not looked at).
-    Remote(Reference),
-}
 
 /// An image, or an index of images, and what refers to it.
 #[derive(Clone, Debug)]
@@ -193,106 +178,9 @@ pub(crate) fn offered(manifests: &[Descriptor]) -> String {
     if list.is_empty() { "no platform is named".to_owned() } else { list.join(", ") }
 }
 
-impl Blob {
-    /// The length of what is at hand, in bytes; `None` for what is remote.
-    pub async fn len(&self) -> Result<Option<u64>> {
-        match self {
-            Blob::Bytes(bytes) => Ok(Some(bytes.len() as u64)),
-            Blob::Files(files) => {
-                let mut sum = 0;
-                for path in files {
-                    sum += tokio::fs::metadata(path).await.map_err(Error::io(path))?.len();
-                }
-                Ok(Some(sum))
-            }
-            Blob::Remote(_) => Ok(None),
-        }
-    }
-}
-
-/// How much of a file is read and sent at a time.
-const CHUNK: usize = 256 << 10;
-
-/// The blob's bytes from `offset` on. What is remote gives an error: it has to be fetched before.
-pub(crate) fn stream(blob: Blob, offset: u64) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-    struct State {
-        bytes: Option<Bytes>,
-        files: std::vec::IntoIter<PathBuf>,
-        open: Option<tokio::fs::File>,
-        skip: u64,
-        remote: bool,
-    }
-    let (bytes, files, remote) = match blob {
-        Blob::Bytes(bytes) => (Some(bytes), Vec::new(), false),
-        Blob::Files(files) => (None, files, false),
-        Blob::Remote(_) => (None, Vec::new(), true),
-    };
-    let state = State { bytes, files: files.into_iter(), open: None, skip: offset, remote };
-    futures_util::stream::try_unfold(state, |mut s| async move {
-        if s.remote {
-            return Err(std::io::Error::other("the blob is in a registry, not here"));
-        }
-        if let Some(mut bytes) = s.bytes.take() {
-            let skip = usize::try_from(s.skip).unwrap_or(usize::MAX).min(bytes.len());
-            s.skip = 0;
-            let mut chunk = bytes.split_off(skip);
-            let rest = chunk.split_off(chunk.len().min(CHUNK));
-            s.bytes = Some(rest).filter(|r| !r.is_empty());
-            return Ok(Some((chunk, s)).filter(|(chunk, _)| !chunk.is_empty()));
-        }
-        loop {
-            if let Some(file) = &mut s.open {
-                let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
-                if file.read_buf(&mut chunk).await? > 0 {
-                    return Ok(Some((chunk.freeze(), s)));
-                }
-                s.open = None;
-            }
-            let Some(path) = s.files.next() else { return Ok(None) };
-            let mut file = tokio::fs::File::open(&path).await?;
-            file.set_max_buf_size(CHUNK);
-            if s.skip > 0 {
-                let length = file.metadata().await?.len();
-                let skip = s.skip.min(length);
-                file.seek(SeekFrom::Start(skip)).await?;
-                s.skip -= skip;
-            }
-            s.open = Some(file);
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_util::TryStreamExt;
-
     use super::*;
-
-    async fn all(blob: &Blob, offset: u64) -> Vec<u8> {
-        let chunks: Vec<Bytes> = stream(blob.clone(), offset).try_collect().await.unwrap();
-        assert!(chunks.iter().all(|c| !c.is_empty() && c.len() <= CHUNK));
-        chunks.concat()
-    }
-
-    #[tokio::test]
-    async fn streams_from_any_offset() {
-        let folder = tempfile::tempdir().unwrap();
-        let whole: Vec<u8> = (0..CHUNK * 2 + 77).map(|i| (i % 251) as u8).collect();
-        let cuts = [0, 5, 5, CHUNK + 9, whole.len()];
-        let files = cuts.windows(2).enumerate().map(|(i, cut)| {
-            let path = folder.path().join(i.to_string());
-            std::fs::write(&path, &whole[cut[0]..cut[1]]).unwrap();
-            path
-        });
-        let files = Blob::Files(files.collect());
-        let bytes = Blob::Bytes(whole.clone().into());
-        assert_eq!(files.len().await.unwrap(), Some(whole.len() as u64));
-        for offset in [0, 1, 5, 6, CHUNK, CHUNK + 9, whole.len() - 1, whole.len()] {
-            assert!(all(&files, offset as u64).await == whole[offset..], "{offset}");
-            assert!(all(&bytes, offset as u64).await == whole[offset..], "{offset}");
-        }
-        assert!(all(&Blob::Bytes(Bytes::new()), 0).await.is_empty());
-    }
 
     #[test]
     fn platforms() {

@@ -1,6 +1,6 @@
 //! The HTTP client that every part of Perijove shares: trust, time limits, and what is worth another try.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -22,22 +22,31 @@ pub fn client_through(proxy: &Url) -> Result<reqwest::Client, reqwest::Error> {
 
 /// The same, for clients that need other time limits or redirects.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
     let builder = reqwest::Client::builder()
         .user_agent(concat!("perijove/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(20))
         .read_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(16);
-    match rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-        Ok(config) => builder
-            .tls_backend_preconfigured(config.with_root_certificates(roots).with_no_client_auth()),
-        Err(_) => builder,
+    match tls() {
+        Some(config) => builder.tls_backend_preconfigured(config),
+        None => builder,
     }
+}
+
+/// The trust of all clients. The roots are read once: that takes longer than many a command.
+fn tls() -> Option<rustls::ClientConfig> {
+    static CONFIG: OnceLock<Option<rustls::ClientConfig>> = OnceLock::new();
+    let make = || {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Some(config.ok()?.with_root_certificates(roots).with_no_client_auth())
+    };
+    CONFIG.get_or_init(make).clone()
 }
 
 /// Whether a status is worth another try: 408, 429 and every 5xx but 501 (RFC 9110, section 15).

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::blob::{Blob, Reader};
 use crate::client::permissions;
-use crate::content::{Blob, ImageContent, Links};
+use crate::content::{ImageContent, Links};
 use crate::digest::{Digest, Digester};
 use crate::error::{Error, Result};
 use crate::manifest::{Annotations, Descriptor, Index};
@@ -63,10 +64,11 @@ pub fn write_layout(dir: &Path, image: &ImageContent, tag: Option<&str>) -> Resu
     image.check()?;
     let layout = Layout::open(dir)?;
     for (descriptor, blob) in image.blobs.values() {
-        layout.put(&descriptor.digest, descriptor.size, blob)?;
+        layout.put(descriptor, blob)?;
     }
-    for (digest, (_, bytes)) in &image.manifests {
-        layout.put(digest, bytes.len() as u64, &Blob::Bytes(bytes.clone()))?;
+    for (digest, (media_type, bytes)) in &image.manifests {
+        let descriptor = Descriptor::new(media_type, digest.clone(), bytes.len() as u64);
+        layout.put(&descriptor, &Blob::Bytes(bytes.clone()))?;
     }
     layout.list(entries(image, tag)?, tag)
 }
@@ -205,50 +207,6 @@ pub(crate) fn is_intact(path: &Path, digest: &Digest, size: u64) -> io::Result<b
     }
 }
 
-/// Copies a blob that is at hand to `out`, checked against its digest and size.
-pub(crate) fn copy_blob(
-    digest: &Digest,
-    size: u64,
-    blob: &Blob,
-    out: &mut impl Write,
-    place: &Path,
-) -> Result<()> {
-    let mut digester = Digester::new(digest.algorithm());
-    let mut length = 0;
-    let mut take = |bytes: &[u8]| {
-        digester.update(bytes);
-        length += bytes.len() as u64;
-        out.write_all(bytes).map_err(Error::io(place))
-    };
-    match blob {
-        Blob::Bytes(bytes) => take(bytes)?,
-        Blob::Files(files) => {
-            let mut buffer = vec![0; 256 << 10];
-            for path in files {
-                let mut file = File::open(path).map_err(Error::io(path))?;
-                loop {
-                    match file.read(&mut buffer).map_err(Error::io(path))? {
-                        0 => break,
-                        n => take(&buffer[..n])?,
-                    }
-                }
-            }
-        }
-        Blob::Remote(repo) => {
-            return Err(Error::content(
-                digest,
-                format!("this blob is still in {}, fetch it first", repo.name()),
-            ));
-        }
-    }
-    let found = digester.finish();
-    if found != *digest || length != size {
-        let what = format!("blob of {length} bytes ({size} expected)");
-        return Err(Error::Digest { what, expected: digest.clone(), found });
-    }
-    Ok(())
-}
-
 /// A layout that is being written; its marker file is locked until this is dropped.
 struct Layout {
     dir: PathBuf,
@@ -283,19 +241,21 @@ impl Layout {
         Ok(Layout { dir: dir.to_owned(), _lock: lock })
     }
 
-    fn put(&self, digest: &Digest, size: u64, blob: &Blob) -> Result<()> {
-        let path = self.dir.join(blob_name(digest));
+    fn put(&self, descriptor: &Descriptor, blob: &Blob) -> Result<()> {
+        let path = self.dir.join(blob_name(&descriptor.digest));
         // Blobs that were fetched into their place were checked on the way.
         if matches!(blob, Blob::Files(files) if *files == [path.clone()]) {
             return Ok(());
         }
-        if is_intact(&path, digest, size).map_err(Error::io(&path))? {
+        if is_intact(&path, &descriptor.digest, descriptor.size).map_err(Error::io(&path))? {
             return Ok(());
         }
         let folder = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let mut temporary = temporary(folder)?;
-        copy_blob(digest, size, blob, &mut temporary, &path)?;
+        let mut reader = Reader::new(descriptor, blob)?;
+        io::copy(&mut reader, &mut temporary).map_err(Error::io(&path))?;
+        reader.finish()?;
         temporary.persist(&path).map_err(|e| Error::Io { path, source: e.error })?;
         Ok(())
     }

@@ -3,7 +3,9 @@
 //! Nothing here knows how images are made or served; `perijove-build`, `perijove-registry` and
 //! `perijove-runtime` share these types.
 
+pub mod archive;
 pub mod auth;
+pub mod blob;
 pub mod client;
 pub mod content;
 pub mod digest;
@@ -17,8 +19,9 @@ pub mod push;
 pub mod reference;
 pub mod report;
 
+pub use blob::Blob;
 pub use client::Client;
-pub use content::{Blob, ImageContent};
+pub use content::ImageContent;
 pub use digest::{Algorithm, Digest, Digester};
 pub use error::{Error, Result};
 pub use manifest::{Config, Descriptor, History, ImageConfig, Index, Manifest, Platform, RootFs};

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::blob::Blob;
 use crate::client::Client;
-use crate::content::{Blob, ImageContent, Links};
+use crate::content::{ImageContent, Links};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::manifest::{Descriptor, Platform};

@@ -1,5 +1,6 @@
 //! Credential helpers: `docker-credential-NAME get`, the server's name on standard input, JSON on standard output.
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -23,14 +24,14 @@ struct Answer {
     secret: String,
 }
 
-/// What the helper has for `server`; `None` where it has nothing.
-pub async fn get(name: &str, server: &str) -> Result<Option<Credential>> {
+/// What the helper has for `server`; `None` where it has nothing. `path` is where programs are looked for.
+pub async fn get(name: &str, server: &str, path: Option<&OsStr>) -> Result<Option<Credential>> {
     let program = format!("docker-credential-{name}");
     let error = |reason: String| Error::Credentials { place: program.clone(), reason };
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
         return Err(error("not the name of a credential helper".to_owned()));
     }
-    let run = run(&program, server);
+    let run = run(&program, server, path);
     let (ok, output) = match tokio::time::timeout(LIMIT, run).await {
         Ok(result) => result.map_err(|e| error(format!("cannot run it: {e}")))?,
         Err(_) => return Err(error(format!("no answer within {} seconds", LIMIT.as_secs()))),
@@ -38,8 +39,9 @@ pub async fn get(name: &str, server: &str) -> Result<Option<Credential>> {
     read(ok, &output).map_err(error)
 }
 
-async fn run(program: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+async fn run(program: &str, server: &str, path: Option<&OsStr>) -> std::io::Result<(bool, Vec<u8>)> {
     let mut child = tokio::process::Command::new(program)
+        .envs(path.map(|path| ("PATH", path)))
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -99,8 +101,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_helper_is_named() {
-        let error = get("is-not-there", "r.example").await.unwrap_err();
+        let error = get("is-not-there", "r.example", None).await.unwrap_err();
         assert!(error.to_string().contains("docker-credential-is-not-there"), "{error}");
-        assert!(get("../../bin/sh", "r.example").await.is_err());
+        assert!(get("../../bin/sh", "r.example", None).await.is_err());
     }
 }

@@ -43,6 +43,8 @@ pub struct Keyring {
     files: Vec<PathBuf>,
     /// The user named the file, so it has to be there.
     required: bool,
+    /// `PATH`, where helpers are looked for; without it, this process's own.
+    path: Option<OsString>,
 }
 
 /// docker's `config.json` and podman's `auth.json`, as far as credentials go.
@@ -69,8 +71,9 @@ impl Keyring {
     /// (`$XDG_RUNTIME_DIR/containers`, `~/.config/containers`) and docker's (`$DOCKER_CONFIG`, `~/.docker`).
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let folder = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let path = variable("PATH");
         if let Some(file) = folder("REGISTRY_AUTH_FILE") {
-            return Keyring { files: vec![file], required: true };
+            return Keyring { files: vec![file], required: true, path };
         }
         let home = folder("HOME");
         let config = folder("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
@@ -80,12 +83,12 @@ impl Keyring {
             config.map(|d| d.join("containers/auth.json")),
             docker.map(|d| d.join("config.json")),
         ];
-        Keyring { files: files.into_iter().flatten().collect(), required: false }
+        Keyring { files: files.into_iter().flatten().collect(), required: false, path }
     }
 
     /// A keyring of this file alone, which has to be there.
     pub fn of_file(file: impl Into<PathBuf>) -> Self {
-        Keyring { files: vec![file.into()], required: true }
+        Keyring { files: vec![file.into()], required: true, path: None }
     }
 
     /// The credential for `repository` at `registry`: of the first file that has one.
@@ -104,7 +107,7 @@ impl Keyring {
             let found = file.find(registry, repository, &error)?;
             let found = match found {
                 Found::Entry(credential) => Some(credential),
-                Found::Helper(name) => helper::get(&name, &server_of(registry)).await?,
+                Found::Helper(name) => helper::get(&name, &server_of(registry), self.path.as_deref()).await?,
                 Found::Nothing => None,
             };
             if found.is_some() {

@@ -14,7 +14,7 @@ use reqwest::{Response, StatusCode, Url};
 use super::request::{Again, refused, text};
 use super::{Client, endpoint};
 use crate::auth::Access;
-use crate::content::{self, Blob};
+use crate::blob::{self, Blob};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http;
@@ -284,7 +284,7 @@ impl Upload<'_> {
         let total = Arc::new(self.client.clone());
         let (sent, shown, task) = (Arc::clone(&self.sent), Arc::clone(&self.shown), self.task);
         let mut at = offset;
-        let stream = content::stream(self.blob.clone(), offset).inspect_ok(move |chunk| {
+        let stream = blob::stream(self.blob.clone(), offset).inspect_ok(move |chunk| {
             let length = chunk.len() as u64;
             at += length;
             sent.fetch_add(length, Ordering::Relaxed);

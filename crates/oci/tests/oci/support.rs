@@ -1,0 +1,182 @@
+//! A small image for two platforms, clients, and Debian's docker-registry.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use perijove_oci::auth::Keyring;
+use perijove_oci::client::{Client, Settings};
+use perijove_oci::report::Silent;
+use perijove_oci::{
+    Config, Descriptor, Digest, ImageConfig, ImageContent, Index, Manifest, Platform, Reference, RootFs,
+    media,
+};
+
+/// A client that knows no credentials.
+pub fn anonymous() -> Client {
+    Client::with(Settings::default(), Arc::new(Silent)).unwrap()
+}
+
+/// A client with this auth file.
+pub fn with_auth(file: &Path) -> Client {
+    let settings = Settings { insecure: Vec::new(), keyring: Keyring::of_file(file) };
+    Client::with(settings, Arc::new(Silent)).unwrap()
+}
+
+/// `registry/repository` as a reference.
+pub fn repo(registry: &str, repository: &str) -> Reference {
+    format!("{registry}/{repository}").parse().unwrap()
+}
+
+/// Whether the program is there. Says what is skipped where it is not, and fails where `CI` is `true`.
+pub fn has(program: &str, test: &str) -> bool {
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("skipped: {test}: {program} is not installed");
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} needs {program}");
+    }
+    found
+}
+
+/// A tar layer with one file, gzip; its diff id.
+fn layer(name: &str, text: &[u8]) -> (Vec<u8>, Digest) {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, name, text).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    (gzip.finish().unwrap(), Digest::sha256(&tar))
+}
+
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(seed: &str, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 32);
+    let mut block = Digest::sha256(seed.as_bytes());
+    while bytes.len() < length {
+        bytes.extend_from_slice(block.hex().as_bytes());
+        block = Digest::sha256(block.hex().as_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// An index of two images (amd64, arm64) that share a layer, and an SBOM that refers to the first.
+pub fn image(seed: &str) -> ImageContent {
+    let placeholder = Descriptor::of(media::INDEX, b"");
+    let mut image = ImageContent::new(placeholder.clone(), bytes::Bytes::new());
+    image.manifests.clear();
+    let (shared, shared_id) = layer("shared", &noise("shared", 200_000));
+    let shared = image.add_bytes(media::LAYER_GZIP, shared);
+    let mut children = Vec::new();
+    for architecture in ["amd64", "arm64"] {
+        let (own, own_id) = layer("etc/own", &noise(&format!("{seed} {architecture}"), 50_000));
+        let own = image.add_bytes(media::LAYER_GZIP, own);
+        let config = ImageConfig {
+            architecture: architecture.to_owned(),
+            os: "linux".to_owned(),
+            config: Config { cmd: Some(vec!["/bin/true".to_owned()]), ..Config::default() },
+            rootfs: RootFs { diff_ids: vec![shared_id.clone(), own_id], ..RootFs::default() },
+            ..ImageConfig::default()
+        };
+        let config = image.add_bytes(media::CONFIG, serde_json::to_vec(&config).unwrap());
+        let manifest = Manifest::image(config, vec![shared.clone(), own], Default::default());
+        let mut child = image.add_manifest(media::MANIFEST, serde_json::to_vec(&manifest).unwrap());
+        child.platform =
+            Some(Platform { architecture: architecture.to_owned(), os: "linux".to_owned(), variant: None });
+        children.push(child);
+    }
+    let subject = children[0].clone();
+    let index = Index::new(children, Default::default());
+    image.root = image.add_manifest(media::INDEX, serde_json::to_vec(&index).unwrap());
+    let empty = image.add_bytes(media::EMPTY, "{}");
+    let sbom =
+        image.add_bytes(media::CYCLONEDX, format!(r#"{{"bomFormat":"CycloneDX","serialNumber":"{seed}"}}"#));
+    let mut referrer = Manifest::image(empty, vec![sbom], Default::default());
+    referrer.artifact_type = Some(media::CYCLONEDX.to_owned());
+    referrer.subject = Some(Descriptor::new(&subject.media_type, subject.digest, subject.size));
+    let referrer = image.add_manifest(media::MANIFEST, serde_json::to_vec(&referrer).unwrap());
+    image.referrers.push(referrer.digest);
+    image.check().unwrap();
+    image
+}
+
+/// A running docker-registry with an empty store.
+pub struct Registry {
+    pub address: String,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Registry {
+    /// Starts one; `None` where the program is missing and the test is to be skipped.
+    pub fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, |_| String::new())
+    }
+
+    /// Starts one with more lines of configuration, which may name files of its folder.
+    pub fn start_with(test: &str, more: impl Fn(&Path) -> String) -> Option<Self> {
+        if !has("docker-registry", test) {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("data");
+        // Somebody may take the port between our looking and the registry's listening: then once more.
+        for _ in 0..10 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let address = format!("127.0.0.1:{port}");
+            let config = format!(
+                "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+                 storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+                 http: {{addr: \"{address}\", secret: test}}\n{}",
+                root.display(),
+                more(folder.path())
+            );
+            let file = folder.path().join("config.yml");
+            std::fs::write(&file, config).unwrap();
+            let child = Command::new("docker-registry")
+                .arg("serve")
+                .arg(&file)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut registry = Registry { address, child, _folder: tempfile::tempdir().unwrap() };
+            if registry.is_up() {
+                registry._folder = folder;
+                return Some(registry);
+            }
+        }
+        panic!("docker-registry does not start");
+    }
+
+    fn is_up(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            if TcpStream::connect(&self.address).is_ok() {
+                // The port may be another's while ours is about to give up.
+                std::thread::sleep(Duration::from_millis(50));
+                return matches!(self.child.try_wait(), Ok(None));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    pub fn repo(&self, repository: &str) -> Reference {
+        repo(&self.address, repository)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
