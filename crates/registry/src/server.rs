@@ -1,0 +1,200 @@
+//! The server: opens the store and the address, accepts connections within bounds, ends gracefully.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::error::Error;
+use crate::http::{Activity, App, IdleStream, too_many_connections};
+use crate::settings::{Collect, Limits, Settings};
+use crate::store::{Store, StoreOptions};
+use crate::tls;
+
+/// What hyper holds of a connection at most, in each direction.
+const CONNECTION_BUFFER: usize = 128 << 10;
+
+/// Pause after a failed accept: out of descriptors, most often, and somebody has to give one back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A registry that is ready to serve.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    collect: Option<Collect>,
+}
+
+impl Server {
+    /// Opens the store and the address. Call it on a runtime with I/O and time.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left open then.
+    pub async fn bind(settings: Settings) -> Result<Self, Error> {
+        settings.check_exposure()?;
+        let Settings { listen, root, create_only, tls, access, limits, collect, report, .. } = settings;
+        let tls = tls.as_ref().map(tls::acceptor).transpose()?;
+        let listen_error = |source| Error::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let options = StoreOptions {
+            create_only,
+            upload_sessions: limits.upload_sessions,
+            cache_bytes: limits.cache_bytes,
+        };
+        let store = Arc::new(Store::open(&root, options)?);
+        let app = App::new(store, limits.clone(), access, report);
+        Ok(Server { listener, address, app, tls, limits, collect })
+    }
+
+    /// The address that is listened on; the port is a real one.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The store, for garbage collection on demand.
+    pub fn store(&self) -> Arc<Store> {
+        self.app.store.clone()
+    }
+
+    /// Serves until `shutdown` is ready; then ends what is under way, within the time that the limits give.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let most = connections(self.limits.connections);
+        let slots = Arc::new(Semaphore::new(most));
+        let (stop, stopping) = watch::channel(());
+        let collecting =
+            self.collect.map(|collect| tokio::spawn(collect_now_and_then(self.app.clone(), collect)));
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            let Ok((stream, _)) = accepted else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            match slots.clone().try_acquire_owned() {
+                Ok(slot) => self.spawn(stream, slot, stopping.clone()),
+                Err(_) => refuse(stream),
+            }
+        }
+        drop(self.listener);
+        if let Some(collecting) = collecting {
+            collecting.abort();
+        }
+        drop(stopping);
+        let _nobody_left = stop.send(());
+        let all = u32::try_from(most).unwrap_or(u32::MAX);
+        let _too_late = tokio::time::timeout(self.limits.shutdown_time, slots.acquire_many(all)).await;
+    }
+
+    fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit, stopping: watch::Receiver<()>) {
+        // Answers are written whole; waiting for more to send only delays them.
+        let _slower = stream.set_nodelay(true);
+        let activity = Activity::default();
+        let stream = IdleStream::new(stream, self.limits.idle_time, activity.clone());
+        let (app, limits) = (self.app.clone(), self.limits.clone());
+        match self.tls.clone() {
+            None => drop(tokio::spawn(converse(stream, app, limits, activity, slot, stopping))),
+            Some(tls) => drop(tokio::spawn(async move {
+                let handshake = tokio::time::timeout(limits.header_time, tls.accept(stream)).await;
+                if let Ok(Ok(stream)) = handshake {
+                    converse(stream, app, limits, activity, slot, stopping).await;
+                }
+            })),
+        }
+    }
+}
+
+/// Binds, says where, and serves until `shutdown`.
+///
+/// # Errors
+/// Those of [`Server::bind`].
+pub async fn serve(
+    settings: Settings,
+    on_ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let server = Server::bind(settings).await?;
+    on_ready(server.local_addr());
+    server.run(shutdown).await;
+    Ok(())
+}
+
+/// Speaks HTTP/1.1 on a connection until either side ends it.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    app: App,
+    limits: Limits,
+    activity: Activity,
+    slot: OwnedSemaphorePermit,
+    mut stopping: watch::Receiver<()>,
+) {
+    let service = service_fn(move |request| {
+        let (app, working) = (app.clone(), activity.begin());
+        async move {
+            let response = app.answer(request).await;
+            drop(working);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_buf_size(CONNECTION_BUFFER.max(limits.header_bytes))
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // What breaks a connection is the client's affair: there is nobody to tell.
+    tokio::select! {
+        _ended = connection.as_mut() => {}
+        _told = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ended = connection.await;
+        }
+    }
+    drop(slot);
+}
+
+/// Tells one connection too many to come again.
+fn refuse(mut stream: TcpStream) {
+    tokio::spawn(async move {
+        let answer = too_many_connections();
+        let say = async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        let _gone = tokio::time::timeout(Duration::from_secs(1), say).await;
+    });
+}
+
+async fn collect_now_and_then(app: App, collect: Collect) {
+    loop {
+        tokio::time::sleep(collect.every).await;
+        let store = app.store.clone();
+        let run = move || store.collect(collect.blob_grace, collect.upload_grace);
+        match tokio::task::spawn_blocking(run).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => app.tell(&format!("garbage collection: {error}")),
+            Err(error) => app.tell(&format!("garbage collection: {error}")),
+        }
+    }
+}
+
+/// Connections that the process has descriptors for: each may have a blob open, too.
+fn connections(wanted: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    wanted.min(limit.saturating_sub(64) / 2).max(1)
+}
