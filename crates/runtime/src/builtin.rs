@@ -1,8 +1,10 @@
-//! The built-in runtime: prepares an image's root and decides what [`crate::init`] is to make of it.
+//! The built-in runtime and runc: reads an image's root and decides what [`crate::init`] is to make of it.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
@@ -22,12 +24,13 @@ const FILE_LIMIT: u64 = 4 << 20;
 ///
 /// # Errors
 /// [`Error::Spec`] when the image cannot run it; [`Error::Io`] when the kept root is not readable.
-pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec) -> Result<Job, Error> {
+pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec, runc: Option<PathBuf>) -> Result<Job, Error> {
     let tree = Tree::open(&rootfs.tree).map_err(|e| Error::io(&rootfs.tree, e))?;
     let accounts = Accounts::parse(&text(&tree, "etc/passwd"), &text(&tree, "etc/group"));
     let process = spec::decide(&image.config.config, &accounts, spec)?;
     let program = process.argv.first().map_or("", |p| p.rsplit('/').next().unwrap_or(p));
-    let command_is_init = INITS.contains(&program);
+    // runc's client is never pid 1 of its own namespace.
+    let command_is_init = runc.is_none() && INITS.contains(&program);
     let hostname = "perijove".to_owned();
     let kept = rootfs.tree.parent().unwrap_or(&rootfs.tree).to_owned();
     for path in spec.writable.iter().chain(spec.mounts.iter().map(|m| &m.target)) {
@@ -37,6 +40,7 @@ pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec) -> Result<Job, Er
     }
     Ok(Job::Container(Box::new(protocol::Container {
         kept,
+        name: container_name(),
         files: files(spec.network, &hostname, &tree),
         hostname,
         network: spec.network,
@@ -44,7 +48,16 @@ pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec) -> Result<Job, Er
         writable: spec.writable.clone(),
         process,
         command_is_init,
+        runc,
     })))
+}
+
+/// A name that no other container of this machine has.
+pub(crate) fn container_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("perijove-{}-{:x}-{number}", std::process::id(), since.as_micros())
 }
 
 /// Name resolution: the machine's own on its network; on an own network, loopback's names alone.

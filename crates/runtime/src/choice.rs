@@ -92,7 +92,6 @@ pub struct Engine {
     pub reason: String,
     pub(crate) settings: Settings,
     /// The client's path, for all but the built-in one.
-    #[allow(dead_code)]
     pub(crate) client: PathBuf,
 }
 
@@ -140,6 +139,10 @@ async fn probe(runtime: Runtime) -> Result<(PathBuf, String), String> {
     match runtime {
         Runtime::Docker => client("docker", &["version", "--format", "{{.Server.Version}}"]).await,
         Runtime::Podman => client("podman", &["info", "--format", "{{.Version.Version}}"]).await,
+        Runtime::Runc if !rustix::process::geteuid().is_root() => {
+            // One mapped user must be 0 for runc; an image's own user would not be.
+            Err("needs root to run as an image's own user".to_owned())
+        }
         Runtime::Runc => client("runc", &["--version"]).await,
         Runtime::Builtin => match forbidden() {
             None => Ok((PathBuf::new(), "needs nothing installed".to_owned())),

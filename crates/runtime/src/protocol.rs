@@ -21,11 +21,13 @@ pub(crate) enum Job {
     Supervise(Box<Supervise>),
 }
 
-/// A container of the built-in runtime.
+/// A container of the built-in runtime, or of runc.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Container {
     /// The folder that holds `tree`, the read-only root, and `mount`, an empty folder.
     pub kept: PathBuf,
+    /// A name that no other container has: letters, digits, dashes.
+    pub name: String,
     pub hostname: String,
     pub network: Network,
     pub mounts: Vec<Mount>,
@@ -35,6 +37,8 @@ pub(crate) struct Container {
     pub process: Process,
     /// Whether the command is pid 1 itself, as an init is; else a small reaper is.
     pub command_is_init: bool,
+    /// runc's path, where it is to make the container.
+    pub runc: Option<PathBuf>,
 }
 
 /// Another runtime's client.

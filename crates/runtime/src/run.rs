@@ -1,5 +1,6 @@
 //! Starts containers: one entry for all runtimes.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ impl Engine {
     async fn start_image(&self, source: &ImageSource, image: &Image, spec: Spec) -> Result<Container, Error> {
         let _ = source;
         let job = match self.runtime {
-            Runtime::Builtin => self.root_job(image, &spec).await?,
+            Runtime::Builtin => self.root_job(image, &spec, None).await?,
+            Runtime::Runc => self.root_job(image, &spec, Some(self.client.clone())).await?,
             other => {
                 return Err(Error::Unavailable {
                     runtime: other.name(),
@@ -85,8 +87,8 @@ impl Engine {
         made.await.map_err(|e| Error::io(cache, std::io::Error::other(e)))?
     }
 
-    async fn root_job(&self, image: &Image, spec: &Spec) -> Result<Job, Error> {
-        builtin::job(image, &self.rootfs(image).await?, spec)
+    async fn root_job(&self, image: &Image, spec: &Spec, runc: Option<PathBuf>) -> Result<Job, Error> {
+        builtin::job(image, &self.rootfs(image).await?, spec, runc)
     }
 
     /// Runs a command to its end, or until `limit` has passed.

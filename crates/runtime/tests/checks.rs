@@ -1,5 +1,8 @@
 //! An image's own checks, through the built-in runtime.
 
+// Helpers of tests, too.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::net::TcpListener;

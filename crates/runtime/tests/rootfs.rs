@@ -1,5 +1,8 @@
 //! Unpacking layers: what the specification asks for, and what strangers may send.
 
+// Helpers of tests, too.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;

@@ -14,7 +14,7 @@ use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::Rights;
-use super::{at, mounts, privileges, reaper, socket};
+use super::{at, mounts, privileges, reaper, runc, socket};
 use crate::protocol::{Container, Failure, Report, receive, send};
 use crate::spec::Process;
 
@@ -80,8 +80,13 @@ fn prepare(settings: &Settings, reports: &mut UnixStream) -> io::Result<Command>
     let rights = if settings.one_user { Rights::OneUser } else { Rights::Root };
     // Away from the caller's terminal: what runs here must not type into it.
     rustix::process::setsid().map_err(at("new session"))?;
-    rustix::system::sethostname(container.hostname.as_bytes()).map_err(at("host name"))?;
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    if let Some(client) = &container.runc {
+        let (command, note) = runc::prepare(container, client, rights)?;
+        note.map_or(Ok(()), |note| send(&mut *reports, &Report::Note(note)))?;
+        return Ok(command);
+    }
+    rustix::system::sethostname(container.hostname.as_bytes()).map_err(at("host name"))?;
     if let Some(note) = mounts::enter(container, rights)? {
         send(&mut *reports, &Report::Note(note))?;
     }

@@ -4,7 +4,7 @@
 //! - [`supervisor`]: outside the container. Enters the namespaces, starts pid 1, passes signals on, makes
 //!   requests inside the container's network, and ends everything when its caller is gone.
 //! - [`inside`]: pid 1. Mounts, drops what the command must not have, and becomes the command
-//!   or its parent ([`reaper`]).
+//!   or its parent ([`reaper`]), or runc's ([`runc`]).
 
 mod get;
 mod inside;
@@ -13,6 +13,7 @@ mod mounts;
 mod namespaces;
 mod privileges;
 mod reaper;
+mod runc;
 mod supervisor;
 
 use std::io::{self, BufReader};

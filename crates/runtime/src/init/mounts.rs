@@ -24,7 +24,7 @@ use crate::rootfs::{EntryPath, Tree};
 use crate::spec::{Mount, Network};
 use crate::user::Identity;
 
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+pub(super) const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 const DEVICE_LINKS: &[(&str, &str)] = &[
     ("fd", "/proc/self/fd"),
@@ -34,8 +34,8 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("ptmx", "pts/ptmx"),
 ];
 /// Parts of /proc that are about the machine: hidden, or read-only. runc's defaults.
-const HIDDEN: &[&str] = &["kcore", "keys", "timer_list", "sched_debug", "latency_stats"];
-const READ_ONLY: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
+pub(super) const HIDDEN: &[&str] = &["kcore", "keys", "timer_list", "sched_debug", "latency_stats"];
+pub(super) const READ_ONLY: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// Folders that get an empty tmpfs unless the image has something in them.
 const SCRATCH: &[(&str, &str)] = &[("tmp", "mode=1777"), ("run", "mode=755")];
 
@@ -52,9 +52,7 @@ pub(super) fn enter(container: &Container, rights: Rights) -> io::Result<Option<
     let mut tree = Tree::open(&root)?;
     tmpfs_and_proc(&mut tree, container, rights)?;
     devices(&mut tree)?;
-    for (path, content) in &container.files {
-        write_file(&mut tree, path, content)?;
-    }
+    write_files(&mut tree, container)?;
     for path in &container.writable {
         let folder = folder(&mut tree, path)?;
         let Identity { uid, gid, .. } = container.process.identity;
@@ -77,7 +75,7 @@ pub(super) fn enter(container: &Container, rights: Rights) -> io::Result<Option<
 
 /// An overlay of the tree and the tmpfs. Where the kernel has no overlay for this user (before 5.11), or its
 /// tmpfs cannot hold the overlay's marks (before 6.6), a copy of the tree in the tmpfs.
-fn writable_root(kept: &Path, rights: Rights) -> io::Result<Option<String>> {
+pub(super) fn writable_root(kept: &Path, rights: Rights) -> io::Result<Option<String>> {
     let scratch = kept.join("mount");
     let root = scratch.join("root");
     for name in ["root", "upper", "work"] {
@@ -154,11 +152,9 @@ fn tmpfs_and_proc(tree: &mut Tree, container: &Container, rights: Rights) -> io:
             make_read_only(tree, path.as_bytes())?;
         }
     }
-    for (name, options) in SCRATCH {
+    for (name, options) in empty_scratch(tree)? {
         let target = folder(tree, name)?;
-        if crate::rootfs::children(&target).map_err(at(name))?.is_empty() {
-            mount_on(tree, &target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)?;
-        }
+        mount_on(tree, &target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)?;
     }
     if rights == Rights::Root || container.network == Network::Own {
         let sys = folder(tree, "sys")?;
@@ -166,6 +162,17 @@ fn tmpfs_and_proc(tree: &mut Tree, container: &Container, rights: Rights) -> io:
         let _ = mount_on(tree, &sys, "sysfs", SAFE | MountFlags::RDONLY, "");
     }
     Ok(())
+}
+
+/// Those of [`SCRATCH`] that the image has nothing in: name and options.
+pub(super) fn empty_scratch(tree: &mut Tree) -> io::Result<Vec<(&'static str, &'static str)>> {
+    let mut empty = Vec::new();
+    for (name, options) in SCRATCH {
+        if crate::rootfs::children(folder(tree, name)?).map_err(at(name))?.is_empty() {
+            empty.push((*name, *options));
+        }
+    }
+    Ok(empty)
 }
 
 fn devices(tree: &mut Tree) -> io::Result<()> {
@@ -238,6 +245,11 @@ fn mount_on(
     Ok(())
 }
 
+/// Writes the container's own files into its root.
+pub(super) fn write_files(tree: &mut Tree, container: &Container) -> io::Result<()> {
+    container.files.iter().try_for_each(|(path, content)| write_file(tree, path, content))
+}
+
 fn write_file(tree: &mut Tree, path: &str, content: &str) -> io::Result<()> {
     let parts = parts(path)?;
     let Some((parent, name)) = parts.split() else { return Ok(()) };
@@ -251,7 +263,7 @@ fn write_file(tree: &mut Tree, path: &str, content: &str) -> io::Result<()> {
 }
 
 /// Opens a folder of the container, made where it is missing.
-fn folder(tree: &mut Tree, path: &str) -> io::Result<OwnedFd> {
+pub(super) fn folder(tree: &mut Tree, path: &str) -> io::Result<OwnedFd> {
     let parts = parts(path)?.into_parts();
     let mut made = Vec::new();
     let folder = tree

@@ -10,7 +10,7 @@ use super::namespaces::Rights;
 use crate::user::Identity;
 
 /// What root in a container may keep: docker's list without raw sockets, device nodes and the audit log.
-const ROOT_KEEPS: CapabilitySet = CapabilitySet::CHOWN
+pub(super) const ROOT_KEEPS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)

@@ -14,6 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::namespaces::{self, Rights};
+use super::runc::Cgroups;
 use super::{INSIDE, at, get, inside, mounts, socket};
 use crate::protocol::{Container, Failure, Job, Order, Report, Supervise, receive, send};
 use crate::spec::{ExitStatus, Network};
@@ -35,6 +36,7 @@ pub(super) fn run() -> io::Result<()> {
 }
 
 fn contain(container: Container, orders: BufReader<UnixStream>, reports: &Reports) -> io::Result<()> {
+    let cgroups = container.runc.is_some().then(|| Cgroups::new(&container.name));
     let identity = &container.process.identity;
     let refused = |namespaces| move |e: io::Error| Failure { reason: e.to_string(), namespaces };
     let (sender, act) = channel();
@@ -76,6 +78,9 @@ fn contain(container: Container, orders: BufReader<UnixStream>, reports: &Report
         report(reports, &Report::Started)?;
     }
     let status = child.process.wait()?;
+    if let Some(cgroups) = cgroups {
+        cgroups.remove();
+    }
     report(reports, &Report::Ended(ended.unwrap_or_else(|| how(status))))
 }
 

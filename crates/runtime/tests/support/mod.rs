@@ -1,7 +1,7 @@
 //! Made images for the tests: an OCI layout with a static busybox and what a test adds.
 
 // Each test file uses some of it; its helpers run only in tests.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs;
 use std::io::Write;
@@ -212,8 +212,28 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-pub fn kinds_of_user() -> Vec<Who> {
-    if is_root() { vec![Who::Me, Who::Ordinary] } else { vec![Who::Me] }
+/// A runtime and who uses it.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    pub who: Who,
+    pub runtime: &'static str,
+}
+
+/// The built-in runtime as everybody that the tests can be.
+pub fn builtin() -> Vec<Way> {
+    let all = if is_root() { vec![Who::Me, Who::Ordinary] } else { vec![Who::Me] };
+    all.into_iter().map(|who| Way { who, runtime: "builtin" }).collect()
+}
+
+/// The same, and runc where it is installed and the tests are root's.
+pub fn ways(test: &str) -> Vec<Way> {
+    let mut ways = builtin();
+    if is_root() && Command::new("runc").arg("--version").output().is_ok() {
+        ways.push(Way { who: Who::Me, runtime: "runc" });
+    } else {
+        skip(&format!("{test} by runc"), "needs root and runc");
+    }
+    ways
 }
 
 /// A folder that other users can reach, with the test program in it.
@@ -242,8 +262,8 @@ impl Place {
     }
 
     /// The test program with `arguments` before, and `command` after the image.
-    pub fn command(&self, who: Who, layout: &Layout, arguments: &[&str], command: &[&str]) -> Command {
-        let mut run = match who {
+    pub fn command(&self, way: Way, layout: &Layout, arguments: &[&str], command: &[&str]) -> Command {
+        let mut run = match way.who {
             Who::Me => Command::new(&self.program),
             Who::Ordinary => {
                 let mut run = Command::new("setpriv");
@@ -252,15 +272,15 @@ impl Place {
             }
         };
         run.args(arguments)
-            .arg(self.cache(who))
+            .arg(self.cache(way.who))
             .arg(&layout.folder)
             .arg(layout.digest.to_string())
             .args(command);
         run
     }
 
-    pub fn run(&self, who: Who, layout: &Layout, arguments: &[&str], command: &[&str]) -> Output {
-        self.command(who, layout, arguments, command).output().unwrap()
+    pub fn run(&self, way: Way, layout: &Layout, arguments: &[&str], command: &[&str]) -> Output {
+        self.command(way, layout, arguments, command).output().unwrap()
     }
 }
 

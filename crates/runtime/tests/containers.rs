@@ -1,4 +1,7 @@
-//! The built-in runtime, run through a program of its own as root and as an ordinary user.
+//! The built-in runtime as root and as an ordinary user, and runc, through a program of their own.
+
+// Helpers of tests, too.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -36,19 +39,19 @@ fn identity_environment_and_folder_are_the_configurations() {
         ..Config::default()
     };
     let Some(layout) = image("identity_environment_and_folder", &place, config) else { return };
-    for who in kinds_of_user() {
-        let out = place.run(who, &layout, &[], &[]);
+    for way in ways("identity_environment_and_folder_are_the_configurations") {
+        let out = place.run(way, &layout, &[], &[]);
         assert_eq!(
             text(&out.stdout),
             "1000\n1000\n/srv/made/here\nhello /home/hub\nperijove\n0022\n",
-            "{who:?} {}",
+            "{way:?} {}",
             text(&out.stderr)
         );
         let arguments = ["--user", "7:8", "--env", "GREETING=bye", "--workdir", "/srv"];
-        let out = place.run(who, &layout, &arguments, &["id -u; id -g; pwd; echo $GREETING; cat index.html"]);
-        assert_eq!(text(&out.stdout), "7\n8\n/srv\nbye\nhello\n", "{who:?} {}", text(&out.stderr));
-        let out = place.run(who, &layout, &["--user", "nobody-here"], &["true"]);
-        assert_eq!(out.status.code(), Some(125), "{who:?}");
+        let out = place.run(way, &layout, &arguments, &["id -u; id -g; pwd; echo $GREETING; cat index.html"]);
+        assert_eq!(text(&out.stdout), "7\n8\n/srv\nbye\nhello\n", "{way:?} {}", text(&out.stderr));
+        let out = place.run(way, &layout, &["--user", "nobody-here"], &["true"]);
+        assert_eq!(out.status.code(), Some(125), "{way:?}");
         assert!(text(&out.stderr).contains("has no user `nobody-here`"), "{}", text(&out.stderr));
     }
 }
@@ -60,7 +63,8 @@ fn further_groups_are_set_where_root_can() {
     if !is_root() {
         return skip("further_groups_are_set_where_root_can", "not root");
     }
-    let out = place.run(Who::Me, &layout, &["--user", "hub"], &["/bin/id", "-G"]);
+    let out =
+        place.run(Way { who: Who::Me, runtime: "builtin" }, &layout, &["--user", "hub"], &["/bin/id", "-G"]);
     assert_eq!(text(&out.stdout), "1000 50\n", "{}", text(&out.stderr));
 }
 
@@ -68,13 +72,17 @@ fn further_groups_are_set_where_root_can() {
 fn exit_codes_and_signals_are_passed_on() {
     let place = Place::new();
     let Some(layout) = image("exit_codes_and_signals", &place, Config::default()) else { return };
-    for who in kinds_of_user() {
-        let out = place.run(who, &layout, &[], &sh("echo out; echo err >&2; exit 42"));
-        assert_eq!(out.status.code(), Some(42), "{who:?}");
+    for way in ways("exit_codes_and_signals_are_passed_on") {
+        let out = place.run(way, &layout, &[], &sh("echo out; echo err >&2; exit 42"));
+        assert_eq!(out.status.code(), Some(42), "{way:?}");
         assert_eq!(text(&out.stdout), "out\n");
         assert!(text(&out.stderr).ends_with("err\n"), "{}", text(&out.stderr));
-        let out = place.run(who, &layout, &[], &sh("kill -USR1 $$"));
-        assert_eq!(out.status.code(), Some(128 + 10), "{who:?} {}", text(&out.stderr));
+        let out = place.run(way, &layout, &[], &sh("sh -c 'kill -USR1 $$'; exit $?"));
+        assert_eq!(out.status.code(), Some(128 + 10), "{way:?} {}", text(&out.stderr));
+        if way.runtime == "builtin" {
+            let out = place.run(way, &layout, &[], &sh("kill -USR1 $$"));
+            assert!(text(&out.stderr).ends_with("note: ended by signal 10\n"), "{}", text(&out.stderr));
+        }
     }
 }
 
@@ -89,12 +97,12 @@ fn what_cannot_run_is_named() {
         (&["/etc"], "/etc: Permission denied"),
         (&[], "neither the image nor the caller names a command"),
     ];
-    for who in kinds_of_user() {
+    for way in builtin() {
         for (command, want) in table {
-            let out = place.run(who, &layout, &[], command);
+            let out = place.run(way, &layout, &[], command);
             let stderr = text(&out.stderr);
-            assert_eq!(out.status.code(), Some(125), "{who:?} {command:?} {stderr}");
-            assert!(stderr.contains(want), "{who:?} {command:?}: {stderr}");
+            assert_eq!(out.status.code(), Some(125), "{way:?} {command:?} {stderr}");
+            assert!(stderr.contains(want), "{way:?} {command:?}: {stderr}");
         }
     }
 }
@@ -104,13 +112,13 @@ fn the_image_is_never_changed() {
     let place = Place::new();
     let Some(layout) = image("the_image_is_never_changed", &place, Config::default()) else { return };
     let script = "ls /srv; echo changed > /srv/index.html && rm -r /home && mkdir /home && touch /home/new && mv /srv /srv2 && cat /srv2/index.html; ls /home";
-    for who in kinds_of_user() {
+    for way in ways("the_image_is_never_changed") {
         for round in 1..=2 {
-            let out = place.run(who, &layout, &["--user", "0"], &sh(script));
+            let out = place.run(way, &layout, &["--user", "0"], &sh(script));
             assert_eq!(
                 text(&out.stdout),
                 "index.html\nchanged\nnew\n",
-                "{who:?} {round} {}",
+                "{way:?} {round} {}",
                 text(&out.stderr)
             );
             assert!(!text(&out.stderr).contains("no overlay"), "{}", text(&out.stderr));
@@ -126,12 +134,12 @@ fn the_container_sees_nothing_of_the_machine() {
     // inherited files (0, 1, 2 and the listing's own), nothing of /proc/sys to write.
     let script = "grep -E '^(CapPrm|CapBnd|NoNewPrivs)' /proc/self/status; ls /proc | grep -c '^[0-9]'; ls /proc/self/fd | grep -cv '^10$'; \
                   tty < /dev/tty; echo 1 > /proc/sys/kernel/printk; cat /proc/1/environ; ls /proc/1/exe -l; ls /sys/class/net 2>/dev/null; mount -t tmpfs x /srv";
-    for who in kinds_of_user() {
-        let out = place.run(who, &layout, &["--user", "1000", "--own-network"], &sh(script));
+    for way in builtin() {
+        let out = place.run(way, &layout, &["--user", "1000", "--own-network"], &sh(script));
         let stdout = text(&out.stdout);
         let lines: Vec<&str> = stdout.lines().collect();
         let want = ["CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "4", "4"];
-        assert_eq!(lines[..5], want, "{who:?} {stdout} {}", text(&out.stderr));
+        assert_eq!(lines[..5], want, "{way:?} {stdout} {}", text(&out.stderr));
         assert!(!out.status.success());
     }
 }
@@ -140,11 +148,11 @@ fn the_container_sees_nothing_of_the_machine() {
 fn bind_mounts_and_writable_folders() {
     let place = Place::new();
     let Some(layout) = image("bind_mounts_and_writable_folders", &place, Config::default()) else { return };
-    for who in kinds_of_user() {
-        let shared = place.cache(who).join("shared");
+    for way in ways("bind_mounts_and_writable_folders") {
+        let shared = place.cache(way.who).join("shared");
         fs::create_dir_all(&shared).unwrap();
         fs::write(shared.join("file"), "from outside\n").unwrap();
-        if who == Who::Ordinary {
+        if way.who == Who::Ordinary {
             std::os::unix::fs::chown(&shared, Some(4321), Some(4321)).unwrap();
         }
         let (rw, ro) =
@@ -153,8 +161,8 @@ fn bind_mounts_and_writable_folders() {
         let arguments =
             ["--user", "0", "--bind", &rw, "--bind", &ro, "--bind", &one, "--writable", "/srv/state"];
         let script = "cat /data/ro/file /etc/one; echo back > /data/rw/back; touch /srv/state/x && echo made; touch /data/ro/y";
-        let out = place.run(who, &layout, &arguments, &sh(script));
-        assert_eq!(text(&out.stdout), "from outside\nfrom outside\nmade\n", "{who:?} {}", text(&out.stderr));
+        let out = place.run(way, &layout, &arguments, &sh(script));
+        assert_eq!(text(&out.stdout), "from outside\nfrom outside\nmade\n", "{way:?} {}", text(&out.stderr));
         assert!(text(&out.stderr).contains("/data/ro/y: Read-only file system"), "{}", text(&out.stderr));
         assert_eq!(fs::read_to_string(shared.join("back")).unwrap(), "back\n");
         fs::remove_dir_all(&shared).unwrap();
@@ -166,19 +174,19 @@ fn orphans_are_reaped() {
     let place = Place::new();
     let Some(layout) = image("orphans_are_reaped", &place, Config::default()) else { return };
     let script = "(setsid true &); (setsid true &); sleep 0.3; ps -o stat,comm | grep -c '^Z'; true";
-    for who in kinds_of_user() {
-        let out = place.run(who, &layout, &[], &sh(script));
-        assert_eq!(text(&out.stdout), "0\n", "{who:?} {}", text(&out.stderr));
+    for way in builtin() {
+        let out = place.run(way, &layout, &[], &sh(script));
+        assert_eq!(text(&out.stdout), "0\n", "{way:?} {}", text(&out.stderr));
     }
 }
 
 /// A container that has said that it is up, and a mark by which its processes are found.
-fn up(place: &Place, who: Who, layout: &Layout, mark: &str) -> Child {
+fn up(place: &Place, way: Way, layout: &Layout, mark: &str) -> Child {
     let script = format!(
         "trap 'echo ending; exit 3' TERM; (sleep {mark} & setsid sleep {mark} &); echo up; while true; do sleep 0.05; done"
     );
     let mut child = place
-        .command(who, layout, &["--own-network", "--writable", "/srv/state"], &sh(&script))
+        .command(way, layout, &["--own-network", "--writable", "/srv/state"], &sh(&script))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -234,17 +242,45 @@ fn send(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// Cgroups that runc made for a caller with this number.
+fn cgroups(folder: &std::path::Path, caller: u32, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            if entry.file_name().to_string_lossy().starts_with(&format!("perijove-{caller}-")) {
+                found.push(entry.path().display().to_string());
+            }
+            cgroups(&entry.path(), caller, found);
+        }
+    }
+}
+
+fn no_cgroup_remains(caller: u32) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut found = Vec::new();
+        cgroups(std::path::Path::new("/sys/fs/cgroup"), caller, &mut found);
+        if found.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "left: {found:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn ctrl_c_ends_in_order_and_leaves_nothing() {
     let place = Place::new();
     let Some(layout) = image("ctrl_c_ends_in_order", &place, Config::default()) else { return };
-    for (who, mark) in kinds_of_user().into_iter().zip(["86311", "86312"]) {
-        let mut child = up(&place, who, &layout, mark);
+    for (way, mark) in
+        ways("ctrl_c_ends_in_order_and_leaves_nothing").into_iter().zip(["86311", "86312", "86313"])
+    {
+        let mut child = up(&place, way, &layout, mark);
         assert!(!remains(mark, "/no/folder").is_empty());
         send(&child, rustix::process::Signal::INT);
         // The command's own trap ran: SIGTERM reached it.
-        assert_eq!(child.wait().unwrap().code(), Some(3), "{who:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{way:?}");
         nothing_remains(&place, mark);
+        no_cgroup_remains(child.id());
     }
 }
 
@@ -252,11 +288,12 @@ fn ctrl_c_ends_in_order_and_leaves_nothing() {
 fn a_killed_caller_leaves_nothing() {
     let place = Place::new();
     let Some(layout) = image("a_killed_caller_leaves_nothing", &place, Config::default()) else { return };
-    for (who, mark) in kinds_of_user().into_iter().zip(["86321", "86322"]) {
-        let mut child = up(&place, who, &layout, mark);
+    for (way, mark) in ways("a_killed_caller_leaves_nothing").into_iter().zip(["86321", "86322", "86323"]) {
+        let mut child = up(&place, way, &layout, mark);
         child.kill().unwrap();
         child.wait().unwrap();
         nothing_remains(&place, mark);
+        no_cgroup_remains(child.id());
     }
 }
 
@@ -264,8 +301,9 @@ fn a_killed_caller_leaves_nothing() {
 fn a_killed_supervisor_leaves_nothing() {
     let place = Place::new();
     let Some(layout) = image("a_killed_supervisor_leaves_nothing", &place, Config::default()) else { return };
-    for (who, mark) in kinds_of_user().into_iter().zip(["86331", "86332"]) {
-        let mut child = up(&place, who, &layout, mark);
+    for (way, mark) in ways("a_killed_supervisor_leaves_nothing").into_iter().zip(["86331", "86332", "86333"])
+    {
+        let mut child = up(&place, way, &layout, mark);
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let all = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().flatten();
         let children: Vec<String> = all
@@ -279,7 +317,7 @@ fn a_killed_supervisor_leaves_nothing() {
             // Already killed as another thread's child.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
-        assert_eq!(child.wait().unwrap().code(), Some(125), "{who:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(125), "{way:?}");
         nothing_remains(&place, mark);
     }
 }
