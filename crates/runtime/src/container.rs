@@ -1,0 +1,252 @@
+//! A running container: its output, its end, signals to it, and requests inside its network. All runtimes
+//! are driven in the same way, through a supervisor process (see [`crate::init`]) over a socket.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use perijove_oci::{Event, Reporter};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::Error;
+use crate::init::SUPERVISOR;
+use crate::lines;
+use crate::protocol::{Failure, Get, Job, Order, Report};
+use crate::spec::{ExitStatus, LineSink, Stream};
+
+const KILL: i32 = 9;
+const TERMINATE: i32 = 15;
+
+/// What is known of the container; the last state stays.
+#[derive(Clone, Debug)]
+enum State {
+    Starting,
+    Running,
+    Failed(Failure),
+    Ended(ExitStatus),
+    Lost,
+}
+
+type Answers = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<u16, String>>>>>;
+
+/// A container. Dropping it kills all its processes; [`Container::stop`] also waits until they are gone.
+pub struct Container {
+    runtime: &'static str,
+    supervisor: Child,
+    orders: tokio::sync::Mutex<OwnedWriteHalf>,
+    state: watch::Receiver<State>,
+    answers: Answers,
+    next_get: AtomicU64,
+    output: Vec<JoinHandle<()>>,
+    stop_signal: i32,
+}
+
+impl Container {
+    /// Starts a supervisor, `program`, with `job`, and waits until the command runs.
+    pub(crate) async fn launch(
+        runtime: &'static str,
+        program: &Path,
+        job: &Job,
+        stop_signal: Option<i32>,
+        on_line: Option<LineSink>,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Self, Error> {
+        let failed = |e: std::io::Error| Error::Start { runtime, reason: e.to_string(), hint: None };
+        let (here, there) = StdStream::pair().map_err(failed)?;
+        here.set_nonblocking(true).map_err(failed)?;
+        let mut supervisor = Command::new(program)
+            .arg(SUPERVISOR)
+            .stdin(Stdio::from(OwnedFd::from(there)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for the caller, who then stops the container in order.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let (reports, orders) = UnixStream::from_std(here).map_err(failed)?.into_split();
+        let mut output = Vec::new();
+        let sink = on_line.unwrap_or_else(|| Arc::new(|_, _| {}));
+        if let Some(stdout) = supervisor.stdout.take() {
+            output.push(tokio::spawn(lines::follow(stdout, Stream::Stdout, Arc::clone(&sink))));
+        }
+        if let Some(stderr) = supervisor.stderr.take() {
+            output.push(tokio::spawn(lines::follow(stderr, Stream::Stderr, sink)));
+        }
+        let (sender, state) = watch::channel(State::Starting);
+        let answers = Answers::default();
+        tokio::spawn(follow(reports, sender, Arc::clone(&answers), reporter));
+        let mut container = Container {
+            runtime,
+            supervisor,
+            orders: tokio::sync::Mutex::new(orders),
+            state,
+            answers,
+            next_get: AtomicU64::new(0),
+            output,
+            stop_signal: stop_signal.unwrap_or(TERMINATE),
+        };
+        container.write(job).await.map_err(failed)?;
+        match container.state(|s| !matches!(s, State::Starting)).await {
+            State::Failed(failure) => Err(start_error(runtime, failure)),
+            State::Lost => Err(container.lost().await),
+            _ => Ok(container),
+        }
+    }
+
+    /// Waits until the command has ended and all its output was handed on.
+    ///
+    /// # Errors
+    /// [`Error::Start`] when the command could not be run after all, [`Error::Lost`] when the supervisor
+    /// was killed.
+    pub async fn wait(&mut self) -> Result<ExitStatus, Error> {
+        let state = self.state(|s| matches!(s, State::Failed(_) | State::Ended(_) | State::Lost)).await;
+        let status = match state {
+            State::Failed(failure) => return Err(start_error(self.runtime, failure)),
+            State::Ended(status) => status,
+            _ => return Err(self.lost().await),
+        };
+        // The supervisor ends last: then no process of the container is left, nor its mounts.
+        let _ = self.supervisor.wait().await;
+        for task in self.output.drain(..) {
+            let _ = task.await;
+        }
+        Ok(status)
+    }
+
+    /// Asks the command to end (the image's stop signal, else SIGTERM), kills it after `grace`, and waits until all is gone.
+    ///
+    /// # Errors
+    /// As [`Container::wait`].
+    pub async fn stop(&mut self, grace: Duration) -> Result<ExitStatus, Error> {
+        self.signal(self.stop_signal).await;
+        if let Ok(ended) = tokio::time::timeout(grace, self.wait()).await {
+            return ended;
+        }
+        self.kill().await
+    }
+
+    /// Kills the command and waits until all is gone.
+    ///
+    /// # Errors
+    /// As [`Container::wait`].
+    pub async fn kill(&mut self) -> Result<ExitStatus, Error> {
+        self.signal(KILL).await;
+        self.wait().await
+    }
+
+    /// Sends the command a signal, by number. One that has ended takes none.
+    pub async fn signal(&self, number: i32) {
+        // A supervisor that is gone has ended the container.
+        let _ = self.write(&Order::Signal(number)).await;
+    }
+
+    /// GETs `http://<authority><target>` inside the container's network, and gives the answer's status.
+    ///
+    /// # Errors
+    /// A text: why there was no answer, as `127.0.0.1:8000: Connection refused`.
+    pub async fn get(&self, authority: &str, target: &str, within: Duration) -> Result<u16, String> {
+        let id = self.next_get.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        let get = Order::Get(Get {
+            id,
+            authority: authority.to_owned(),
+            target: target.to_owned(),
+            within_milliseconds: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+        });
+        let gone = || "the container has ended".to_owned();
+        self.write(&get).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Whether the command has ended.
+    pub fn has_ended(&self) -> bool {
+        !matches!(*self.state.borrow(), State::Starting | State::Running)
+    }
+
+    /// The supervisor's process number; none when it has ended.
+    pub fn supervisor_id(&self) -> Option<u32> {
+        self.supervisor.id()
+    }
+
+    async fn write(&self, what: &impl serde::Serialize) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(what)?;
+        line.push(b'\n');
+        self.orders.lock().await.write_all(&line).await
+    }
+
+    async fn state(&mut self, wanted: impl FnMut(&State) -> bool) -> State {
+        match self.state.wait_for(wanted).await {
+            Ok(state) => state.clone(),
+            // Its sender is gone: the last word was spoken.
+            Err(_) => State::Lost,
+        }
+    }
+
+    async fn lost(&mut self) -> Error {
+        let reason = match self.supervisor.wait().await {
+            Ok(status) => format!("its supervisor ended with {status}"),
+            Err(e) => e.to_string(),
+        };
+        Error::Lost { runtime: self.runtime, reason }
+    }
+}
+
+async fn follow(
+    reports: OwnedReadHalf,
+    state: watch::Sender<State>,
+    answers: Answers,
+    reporter: Arc<dyn Reporter>,
+) {
+    let mut reports = BufReader::new(reports);
+    let mut line = Vec::new();
+    while reports.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
+        match serde_json::from_slice(&line) {
+            Ok(Report::Note(text)) => reporter.report(Event::Note(text)),
+            Ok(Report::Started) => drop(state.send(State::Running)),
+            Ok(Report::Failed(failure)) => drop(state.send(State::Failed(failure))),
+            // What failed to start has an end, too; the reason says more.
+            Ok(Report::Ended(status)) => {
+                state.send_if_modified(|s| {
+                    let open = !matches!(s, State::Failed(_));
+                    if open {
+                        *s = State::Ended(status);
+                    }
+                    open
+                });
+            }
+            Ok(Report::Answer { id, answer }) => {
+                let waiting = answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                if let Some(waiting) = waiting {
+                    // Whoever asked may have stopped waiting.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Err(_) => break,
+        }
+        line.clear();
+    }
+    state.send_if_modified(|s| {
+        let open = matches!(s, State::Starting | State::Running);
+        if open {
+            *s = State::Lost;
+        }
+        open
+    });
+    answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+fn start_error(runtime: &'static str, failure: Failure) -> Error {
+    let hint = failure.namespaces.then(|| crate::choice::namespaces_hint(&failure.reason));
+    Error::Start { runtime, reason: failure.reason, hint }
+}

@@ -1,0 +1,105 @@
+//! An image's own checks, through the built-in runtime.
+
+// Helpers of tests, too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perijove_oci::report::Silent;
+use perijove_oci::{Config, Platform};
+use perijove_runtime::check::{Check, CheckResult, Verdict, run};
+use perijove_runtime::{Engine, Runtime, Settings, Wanted};
+use support::*;
+
+async fn engine(place: &Place, runtime: Runtime) -> Engine {
+    let mut settings = Settings::new(place.cache(Who::Me), Arc::new(Silent));
+    settings.program.clone_from(&place.program);
+    Engine::choose(Wanted::This(runtime), settings).await.unwrap()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split('|').map(ToOwned::to_owned).collect()
+}
+
+fn command(text: &str, expect: Option<&str>, seconds: f64) -> Check {
+    Check::Run {
+        run: words(text),
+        expect: expect.map(ToOwned::to_owned),
+        within: Duration::from_secs_f64(seconds),
+    }
+}
+
+fn serve(text: &str, get: &str, seconds: f64) -> Check {
+    Check::Serve { serve: words(text), get: get.parse().unwrap(), within: Duration::from_secs_f64(seconds) }
+}
+
+fn image(test: &str, folder: &Path) -> Option<Layout> {
+    let layout = busybox(folder, Config::default(), &[]);
+    if layout.is_none() {
+        skip(test, "no static busybox (Debian: busybox-static)");
+    }
+    layout
+}
+
+fn failed(result: &CheckResult) -> &str {
+    match &result.verdict {
+        Verdict::Failed(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn commands() {
+    let place = Place::new();
+    let Some(layout) = image("commands", &place.folder.path().join("image")) else { return };
+    let engine = engine(&place, Runtime::Builtin).await;
+    let go = async |check: Check| run(&engine, &layout.source(), &Platform::host(), &check).await.unwrap();
+    let result = go(command("echo|version 5.3.1", Some("5.3.1"), 30.0)).await;
+    assert_eq!((result.verdict, result.output), (Verdict::Passed, vec!["version 5.3.1".to_owned()]));
+    assert_eq!(go(command("sh|-c|echo 5.3.1 >&2", Some("5.3.1"), 30.0)).await.verdict, Verdict::Passed);
+    let result = go(command("echo|version 5.3.0", Some("5.3.1"), 30.0)).await;
+    assert_eq!(failed(&result), "its output does not hold `5.3.1`");
+    assert_eq!(failed(&go(command("sh|-c|exit 7", None, 30.0)).await), "it ended with exit code 7");
+    assert_eq!(failed(&go(command("sleep|60", None, 0.5)).await), "it did not end within 0.5 seconds");
+    assert!(failed(&go(command("no-such-thing", None, 30.0)).await).contains("no program `no-such-thing`"));
+}
+
+#[tokio::test]
+async fn services_answer_though_the_port_is_taken_outside() {
+    let place = Place::new();
+    let Some(layout) = image("services", &place.folder.path().join("image")) else { return };
+    let engine = engine(&place, Runtime::Builtin).await;
+    let go = async |check: Check| run(&engine, &layout.source(), &Platform::host(), &check).await.unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let httpd = format!("httpd|-f|-p|127.0.0.1:{port}|-h|/srv");
+    let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
+    // Twice side by side: each has a network of its own.
+    let (a, b) = tokio::join!(
+        go(serve(&httpd, &url("index.html"), 60.0)),
+        go(serve(&httpd, &url("index.html"), 60.0))
+    );
+    assert_eq!((a.verdict, b.verdict), (Verdict::Passed, Verdict::Passed));
+    assert!(failed(&go(serve(&httpd, &url("missing"), 1.0)).await).ends_with("the answer is 404"));
+    let result = go(serve("sh|-c|echo starting; sleep 60", &url(""), 1.0)).await;
+    assert!(failed(&result).contains("Connection refused"), "{result:?}");
+    assert_eq!(result.output, ["starting"]);
+    let result = go(serve("sh|-c|echo cannot; exit 1", &url(""), 60.0)).await;
+    assert!(failed(&result).starts_with("it ended with exit code 1 before"), "{result:?}");
+    assert_eq!(result.output, ["cannot"]);
+}
+
+#[tokio::test]
+async fn another_architecture_is_untested() {
+    let place = Place::new();
+    let platform: Platform = "linux/riscv64".parse().unwrap();
+    let layout = Layout::write_for(&place.folder.path().join("image"), &[], Config::default(), &platform);
+    let engine = engine(&place, Runtime::Builtin).await;
+    let result = run(&engine, &layout.source(), &platform, &command("true", None, 5.0)).await.unwrap();
+    assert!(matches!(&result.verdict, Verdict::Untested(why) if why.contains("linux/riscv64")), "{result:?}");
+}
