@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use perijove_oci::client::Client;
-use perijove_oci::content::{Blob as Content, ImageContent};
+use perijove_oci::Blob as Content;
+use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Index as ImageIndex, Platform, Reference, media};
 use serde::Serialize;
 

@@ -95,8 +95,12 @@ pub struct Image {
     pub user_name: Option<String>,
     /// The user's home; `/home/<user-name>` unless told otherwise.
     pub home: Option<String>,
-    /// Folders that belong to the user, besides home and workdir.
-    pub writable: Vec<String>,
+    /// Folders with an owner of their own, besides the user's home and the workdir.
+    pub directories: Vec<Directory>,
+    /// Locked Python packages that the image does without.
+    pub python_exclude: Vec<String>,
+    /// Files that the image does without: package name → glob patterns of paths in the image.
+    pub leave_out: BTreeMap<String, Vec<String>>,
     /// Environment.
     pub env: BTreeMap<String, String>,
     /// Working folder; belongs to the user.
@@ -113,6 +117,18 @@ pub struct Image {
     pub dockerfile: Option<String>,
     /// Checks that must pass before anything is public.
     pub test: Vec<Check>,
+}
+
+/// A folder that is made, with owner and mode.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// `uid:gid`; the image's user unless told otherwise.
+    pub owner: Option<String>,
+    /// Octal permission bits, `0755` unless told otherwise.
+    pub mode: Option<String>,
 }
 
 /// What an image stands on.
@@ -133,6 +149,8 @@ pub enum Base {
 pub struct Check {
     /// A command that must end with exit code 0.
     pub run: Vec<String>,
+    /// Added to the image's environment.
+    pub env: BTreeMap<String, String>,
     /// What its output must contain; `{version}` is the image's version.
     pub expect: Option<String>,
     /// A command that goes on running.

@@ -154,7 +154,10 @@ pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) 
             blocking(move || {
                 let task = report::task();
                 reporter.report(Event::Started { task, what: format!("unpack {}", part.name), total_bytes: None });
-                let info = cache.write(&part, |sink| unpack_part(&part, package.as_deref(), sink));
+                let info = cache.write(&part, |sink| {
+                    let mut sink = Filter::new(&part, sink)?;
+                    unpack_part(&part, package.as_deref(), &mut sink)
+                });
                 reporter.report(Event::Finished { task });
                 info
             })
@@ -223,6 +226,42 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
         }
     }
     Ok(metadata)
+}
+
+/// Passes on what the image wants of a part.
+struct Filter<'a> {
+    without: globset::GlobSet,
+    folders: bool,
+    sink: &'a mut dyn Sink,
+}
+
+/// Folders that Debian's packages and the effects own: other parts that lie below must not change their modes.
+const OWNED_FOLDERS: [&str; 4] = ["root", "run", "tmp", "var/tmp"];
+
+impl<'a> Filter<'a> {
+    fn new(part: &Part, sink: &'a mut dyn Sink) -> Result<Self> {
+        let mut globs = globset::GlobSetBuilder::new();
+        for pattern in &part.without {
+            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build().map_err(|e| Error::Input {
+                place: format!("{}: leave-out of {}", crate::config::FILE, part.name),
+                reason: e.to_string(),
+                hint: "a pattern is a path in the image with *, ** and ?".to_owned(),
+            })?;
+            globs.add(glob);
+        }
+        let without = globs.build().map_err(|e| Error::Refused { reason: e.to_string(), hint: String::new() })?;
+        Ok(Filter { without, folders: matches!(part.kind, PartKind::Effects | PartKind::Deb), sink })
+    }
+}
+
+impl Sink for Filter<'_> {
+    fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
+        let known_folder = !self.folders && entry.kind == Kind::Directory && OWNED_FOLDERS.contains(&entry.path.as_str());
+        if known_folder || self.without.is_match(&entry.path) {
+            return Ok(());
+        }
+        self.sink.entry(entry, content)
+    }
 }
 
 fn plain(path: &str, kind: Kind, mode: u32) -> Entry {

@@ -48,6 +48,8 @@ pub struct Part {
     pub size_bytes: u64,
     /// How often the lock's history changed it.
     pub changes: u32,
+    /// Glob patterns of files that the image does without.
+    pub without: Vec<String>,
     /// Where its bytes come from.
     pub source: Source,
 }

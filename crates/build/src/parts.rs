@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use perijove_oci::{Digest, Platform};
 
-use crate::config::{self, Config, Image};
+use crate::config::{self, Config, Directory, Image};
 use crate::entry::{EPOCH, Entry, Kind};
 use crate::locks::{self, Locks};
 use crate::lock::debs::LockedDeb;
 use crate::lock::index::Index;
 use crate::lock::npm::LockedNpm;
-use crate::lock::wheels::WheelChoice;
+use crate::lock::wheels::{WheelChoice, normalise};
 use crate::part::{Part, PartKind, Source, key};
 use crate::materialise::files_digest;
 use crate::unpack::{DebianImage, User, WheelOptions, debian_effects};
@@ -41,8 +41,8 @@ pub struct Inherited {
     pub ports: BTreeSet<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Folders of the user.
-    pub writable: BTreeSet<String>,
+    /// Folders with an owner.
+    pub directories: BTreeSet<Directory>,
 }
 
 impl Inherited {
@@ -64,7 +64,7 @@ impl Inherited {
             all.env.extend(image.env.clone());
             all.labels.extend(image.labels.clone());
             all.ports.extend(image.ports.iter().cloned());
-            all.writable.extend(image.writable.iter().cloned());
+            all.directories.extend(image.directories.iter().cloned());
         }
         Ok(all)
     }
@@ -186,6 +186,9 @@ impl Own<'_> {
             let debian = locks::codename(self.config, self.image)?.is_some();
             let options = wheel_options(target.python, debian);
             for wheel in index.choose(lock, &target, self.platform).await? {
+                if self.settings.python_exclude.iter().any(|name| normalise(name) == wheel.name) {
+                    continue;
+                }
                 let changes = lock.changes(&wheel.name);
                 parts.push(wheel_part(wheel, changes, &self.config.folder(self.image), &options));
             }
@@ -201,7 +204,24 @@ impl Own<'_> {
                 key: key(PartKind::Files, &BTreeMap::from([("digest", digest.to_string())])),
                 size_bytes: 0,
                 changes: 0,
+                without: Vec::new(),
                 source: Source::Files { folder },
+            });
+        }
+        for part in &mut parts {
+            let patterns = self.leave_out(&part.name);
+            if !patterns.is_empty() {
+                let whole = part.key.to_string();
+                part.key = key(part.kind, &BTreeMap::from([("whole", whole), ("without", patterns.join("\n"))]));
+                part.without = patterns;
+            }
+        }
+        let known = |name: &str| parts.iter().any(|p| p.name == *name);
+        if let Some(name) = self.settings.leave_out.keys().find(|name| !known(name)) {
+            return Err(Error::Input {
+                place: format!("{}: image.{}.leave-out", config::FILE, self.image),
+                reason: format!("no lock of the image has a package `{name}`"),
+                hint: "name a package of debs.lock, requirements.txt or package-lock.json".to_owned(),
             });
         }
         Ok(parts)
@@ -225,27 +245,50 @@ impl Own<'_> {
                 entries.insert(effect.entry.path.clone(), (effect.entry, effect.content));
             }
         }
-        let (uid, gid) = all.user.as_deref().and_then(config::parse_user).unwrap_or((0, 0));
-        for folder in all.workdir.iter().chain(&all.writable) {
-            let path = folder.trim_matches('/');
-            if path.is_empty() || path.split('/').any(|c| matches!(c, "" | "." | "..")) {
-                return Err(Error::Input {
-                    place: format!("{}: image.{}", config::FILE, self.image),
-                    reason: format!("`{folder}` cannot be a folder of the image's user"),
-                    hint: "workdir and writable name absolute folders below the root".to_owned(),
-                });
-            }
+        let workdir = all.workdir.iter().filter(|path| path.as_str() != "/");
+        let workdir = workdir.map(|path| Directory { path: path.clone(), owner: None, mode: None });
+        for wanted in workdir.chain(all.directories.iter().cloned()) {
+            let entry = self.directory(&wanted, all.user.as_deref())?;
+            let path = entry.path.clone();
             for (at, _) in path.match_indices('/') {
-                entries.entry(path[..at].to_owned()).or_insert_with(|| (directory(&path[..at], 0, 0), Vec::new()));
+                entries.entry(path[..at].to_owned()).or_insert_with(|| (directory(&path[..at], 0, 0, 0o755), Vec::new()));
             }
-            entries.insert(path.to_owned(), (directory(path, uid, gid), Vec::new()));
+            entries.insert(path, (entry, Vec::new()));
         }
         Ok(entries.into_values().collect())
     }
+
+    fn directory(&self, wanted: &Directory, user: Option<&str>) -> Result<Entry> {
+        let wrong = |what: &str, hint: &str| Error::Input {
+            place: format!("{}: image.{}", config::FILE, self.image),
+            reason: format!("folder `{}`: {what}", wanted.path),
+            hint: hint.to_owned(),
+        };
+        let path = wanted.path.trim_matches('/');
+        if !wanted.path.starts_with('/') || path.split('/').any(|c| matches!(c, "" | "." | "..")) {
+            return Err(wrong("not an absolute path below the root", "say path = \"/srv/data\""));
+        }
+        let owner = wanted.owner.as_deref().or(user).unwrap_or("0:0");
+        let (uid, gid) =
+            config::parse_user(owner).ok_or_else(|| wrong("the owner is not uid:gid", "say owner = \"1000:1000\""))?;
+        let mode = wanted.mode.as_deref().unwrap_or("0755");
+        let mode = u32::from_str_radix(mode, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o7777)
+            .ok_or_else(|| wrong("the mode is not octal", "say mode = \"0755\""))?;
+        Ok(directory(path, uid, gid, mode))
+    }
+
+    /// Patterns of what the image does without from a package.
+    fn leave_out(&self, package: &str) -> Vec<String> {
+        let mut patterns = self.settings.leave_out.get(package).cloned().unwrap_or_default();
+        patterns.sort();
+        patterns
+    }
 }
 
-fn directory(path: &str, uid: u32, gid: u32) -> Entry {
-    Entry { path: path.to_owned(), kind: Kind::Directory, mode: 0o755, uid, gid, mtime: EPOCH }
+fn directory(path: &str, uid: u32, gid: u32, mode: u32) -> Entry {
+    Entry { path: path.to_owned(), kind: Kind::Directory, mode, uid, gid, mtime: EPOCH }
 }
 
 fn wheel_options(python: (u8, u8), debian: bool) -> WheelOptions {
@@ -275,6 +318,7 @@ fn deb_part(deb: &LockedDeb) -> Part {
         key: key(PartKind::Deb, &BTreeMap::from([("sha256", deb.digest.to_string())])),
         size_bytes: deb.size,
         changes: 0,
+        without: Vec::new(),
         source: Source::Deb(deb.clone()),
     }
 }
@@ -289,6 +333,7 @@ fn ca_part(deb: &LockedDeb) -> Part {
         key: key(PartKind::Effects, &inputs),
         size_bytes: 0,
         changes: 0,
+        without: Vec::new(),
         source: Source::CaBundle(deb.clone()),
     }
 }
@@ -307,6 +352,7 @@ fn data_part(name: &str, kind: PartKind, entries: Vec<(Entry, Vec<u8>)>) -> Part
         key: key(kind, &BTreeMap::from([("data", digest.to_string())])),
         size_bytes: 0,
         changes: 0,
+        without: Vec::new(),
         source: Source::Data(entries),
     }
 }
@@ -327,6 +373,7 @@ fn npm_part(package: &LockedNpm, linked: bool) -> Part {
         key: key(PartKind::Npm, &inputs),
         size_bytes: 0,
         changes: 0,
+        without: Vec::new(),
         source: Source::Npm { package: package.clone(), prefix: NODE_PREFIX.to_owned(), linked },
     }
 }
@@ -346,6 +393,7 @@ fn wheel_part(wheel: WheelChoice, changes: u32, folder: &std::path::Path, option
         key: key(PartKind::Wheel, &inputs),
         size_bytes: wheel.size.unwrap_or(0),
         changes,
+        without: Vec::new(),
         source: Source::Wheel { wheel, folder: folder.to_owned(), options: options.clone() },
     }
 }

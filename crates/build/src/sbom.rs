@@ -91,6 +91,7 @@ mod tests {
             key: Digest::sha256(name.as_bytes()),
             size_bytes: 0,
             changes: 0,
+            without: Vec::new(),
             source: Source::Data(Vec::new()),
         };
         let (a, b) = (part("a"), part("b"));

@@ -6,6 +6,5 @@ mod ui;
 
 fn main() -> std::process::ExitCode {
     // A container's first process is this program again: it must not start threads.
-    perijove_runtime::init::maybe_run();
-    cli::run(std::env::args_os())
+    perijove_runtime::init::maybe_run().unwrap_or_else(|| cli::run(std::env::args_os()))
 }

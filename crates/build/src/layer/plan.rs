@@ -147,6 +147,7 @@ mod tests {
             key: Digest::sha256(format!("{kind:?}{name}").as_bytes()),
             size_bytes,
             changes,
+            without: Vec::new(),
             source: Source::Data(Vec::new()),
         }
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use perijove_oci::content::Blob as Content;
+use perijove_oci::Blob as Content;
 use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
 
 use super::compress::{self, Compression};

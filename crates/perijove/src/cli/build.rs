@@ -138,9 +138,7 @@ async fn write(
     let state = tempfile::tempdir()?;
     let content = client.localize(built.content.clone(), state.path(), perijove_oci::push::PARALLEL).await?;
     let tag = if several { format!("{}-{}", built.name, built.version) } else { built.version.clone() };
-    let name: Reference = format!("localhost/{}:{}", built.name, built.version)
-        .parse()
-        .map_err(|e: perijove_oci::reference::ReferenceError| CliError::failed(e.to_string(), ""))?;
+    let name = format!("localhost/{}:{}", built.name, tag_text(&built.version));
     let output = output.clone();
     let platform = platforms.iter().find(|p| **p == Platform::host()).or(platforms.first()).cloned();
     perijove_build::materialise::blocking(move || {
@@ -149,13 +147,18 @@ async fn write(
             Output::OciArchive(file) => perijove_oci::archive::write_oci_archive(file, &content, Some(&tag))?,
             Output::DockerArchive(file) => {
                 let platform = platform.unwrap_or_else(Platform::host);
-                perijove_oci::archive::write_docker_archive(file, &content, &platform, &name)?;
+                perijove_oci::archive::write_docker_archive(file, &content, &platform, &[name])?;
             }
         }
         Ok(())
     })
     .await?;
     Ok(())
+}
+
+/// A version as a tag: what tags cannot hold (`+` of local versions) becomes `-`.
+fn tag_text(version: &str) -> String {
+    version.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }
 
 fn describe(built: &Built) -> String {

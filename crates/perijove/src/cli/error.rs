@@ -40,3 +40,17 @@ impl From<std::io::Error> for CliError {
         CliError { message: error.to_string(), hint: None, code: 1 }
     }
 }
+
+impl From<perijove_runtime::Error> for CliError {
+    fn from(error: perijove_runtime::Error) -> Self {
+        CliError { message: error.to_string(), hint: error.hint(), code: 1 }
+    }
+}
+
+impl From<perijove_registry::Error> for CliError {
+    fn from(error: perijove_registry::Error) -> Self {
+        use perijove_registry::Error::{Exposed, Line};
+        let code = if matches!(error, Exposed { .. } | Line { .. }) { 2 } else { 1 };
+        CliError { message: error.to_string(), hint: error.hint().map(str::to_owned), code }
+    }
+}

@@ -4,6 +4,7 @@ mod build;
 pub mod error;
 mod lock;
 mod registry;
+mod test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ enum Verb {
     Lock(lock::Arguments),
     /// Build images from their locks
     Build(build::Arguments),
+    /// Run the images' own checks
+    Test(test::Arguments),
     /// The embedded registry
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -85,10 +88,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let global = &arguments.global;
     let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
         |runtime| {
+            // A server ends in order by itself.
+            let serves = matches!(arguments.verb, Verb::Registry(_));
             runtime.block_on(async {
                 tokio::select! {
                     result = dispatch(arguments.verb, global, &ui) => result,
-                    interrupted = interrupted() => Err(interrupted),
+                    () = ended(), if !serves => Err(interrupted()),
                 }
             })
         },
@@ -103,22 +108,26 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Ends with an error when the user presses Ctrl-C or the system asks the program to end. What is under way is
-/// dropped: files are put in place whole, so nothing half-written stays.
-async fn interrupted() -> CliError {
+/// Ready when the user presses Ctrl-C or the system asks the program to end.
+async fn ended() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    CliError { message: "interrupted".to_owned(), hint: Some("run it again: it goes on where it was".to_owned()), code: 1 }
+}
+
+/// What was under way was dropped: files are put in place whole, so nothing half-written stays.
+fn interrupted() -> CliError {
+    CliError::failed("interrupted", "run it again: it goes on where it was")
 }
 
 async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     match verb {
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
+        Verb::Test(arguments) => test::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
     }
 }

@@ -1,0 +1,90 @@
+//! `perijove registry`: the embedded registry.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perijove_registry::auth::Access;
+use perijove_registry::create_only::CreateOnly;
+use perijove_registry::{Collect, Server, Settings, TlsFiles};
+
+use super::error::CliError;
+use super::{Global, Outcome, ended};
+use crate::ui::Ui;
+
+/// What can be done with the registry.
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    /// Serve an OCI registry; prints its address when it is ready
+    Serve(Box<Serve>),
+}
+
+/// Flags of `registry serve`.
+#[derive(clap::Args)]
+pub struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:5000", env = "PERIJOVE_REGISTRY_LISTEN")]
+    listen: SocketAddr,
+    /// The store's folder
+    #[arg(long, default_value = ".perijove/registry", env = "PERIJOVE_REGISTRY_ROOT")]
+    root: PathBuf,
+    /// Tags that match are created once and never moved: a second PUT with another digest answers 409
+    #[arg(long, value_name = "REGEX")]
+    create_only: Option<String>,
+    /// Certificate chain (PEM), for TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key (PEM), for TLS
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Users and their bcrypt hashes, as `htpasswd -B` writes them
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// Which user may read or write which repositories
+    #[arg(long, value_name = "FILE", requires = "users")]
+    rules: Option<PathBuf>,
+    /// Let everybody read, also with --users
+    #[arg(long, requires = "users")]
+    anonymous_read: bool,
+    /// Listen beyond this machine without TLS or users, because a proxy in front provides them
+    #[arg(long)]
+    behind_proxy: bool,
+    /// Hours for which a blob that nothing refers to stays; 0 keeps all
+    #[arg(long, default_value_t = 24, value_name = "HOURS")]
+    collect_after: u64,
+}
+
+pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    let Verb::Serve(flags) = verb;
+    let mut settings = Settings::new(global.directory.join(&flags.root));
+    settings.listen = flags.listen;
+    if let Some(pattern) = &flags.create_only {
+        settings.create_only = CreateOnly::matching(pattern).map_err(|e| {
+            CliError::usage(format!("--create-only: {e}"), "give a regular expression for whole tags, as '[0-9.]+-[0-9]+'")
+        })?;
+    }
+    if let (Some(certificate), Some(key)) = (&flags.tls_certificate, &flags.tls_key) {
+        settings.tls = Some(TlsFiles { certificate: certificate.clone(), key: key.clone() });
+    }
+    if let Some(users) = &flags.users {
+        let access = Access::load(users, flags.rules.as_deref())?;
+        settings.access = Some(if flags.anonymous_read { access.with_anonymous_read() } else { access });
+    }
+    settings.behind_proxy = flags.behind_proxy;
+    settings.collect = (flags.collect_after > 0).then(|| Collect {
+        blob_grace: Duration::from_secs(flags.collect_after * 3600),
+        ..Collect::default()
+    });
+    let reporter = ui.reporter();
+    settings.report =
+        Some(Arc::new(move |line: &str| reporter.report(perijove_oci::Event::Warning(line.to_owned()))));
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let server = Server::bind(settings).await?;
+    let address = format!("{scheme}://{}", server.local_addr());
+    ui.result(&address, &serde_json::json!({ "address": address }))?;
+    std::io::stdout().flush()?;
+    server.run(ended()).await;
+    Ok(Outcome::Done)
+}
