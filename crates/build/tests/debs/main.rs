@@ -1,6 +1,9 @@
 //! `debs.in` to `debs.lock` against made archives on loopback, signed by keys made here: the whole way, what is
 //! kept and what moves, and every kind of tampering.
 
+// Clippy allows these in test functions only, not in what they share.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod archive;
 mod keys;
 mod refused;
@@ -10,7 +13,9 @@ use std::sync::Arc;
 
 use archive::{Files, Mirror, SuiteMaker};
 use keys::Key;
-use perijove_build::lock::debs::{Archives, DebsIn, DebsLock, DebsRequest, check, lock, summary};
+use perijove_build::lock::debs::{
+    Archive, ArchiveSettings, Archives, DebsIn, DebsLock, DebsRequest, check, lock, summary,
+};
 use perijove_build::{Error, Fetcher, Result};
 use perijove_oci::report::Silent;
 use tempfile::TempDir;
@@ -261,4 +266,70 @@ async fn a_package_that_is_not_the_locked_one_is_refused() {
         .unwrap_err();
     assert!(error.to_string().contains("more bytes than the 27"), "{error}");
     assert!(!site.fetcher.cached(&deb.digest).exists());
+}
+
+/// Says why a test does not run here; where everything must be there, that is a failure.
+fn skip(test: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} cannot run: {why}");
+    eprintln!("skipped: {test}: {why}");
+}
+
+#[tokio::test]
+async fn asks_apt_where_the_archives_are() {
+    let debian =
+        std::fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|l| l == "ID=debian"));
+    if !debian {
+        return skip("asks_apt_where_the_archives_are", "this is not a Debian system");
+    }
+    let archives = Archives::discover(&ArchiveSettings::default()).await.unwrap();
+    let site = Site::usual().await;
+    let made = site.lock("app\n", None).await.unwrap();
+    let url = |archive| archives.url(made.packages.iter().find(|deb| deb.archive == archive).unwrap());
+    assert_ne!(
+        url(Archive::Debian).as_str().split("/pool/").next(),
+        url(Archive::Security).as_str().split("/pool/").next()
+    );
+    assert!(url(Archive::Debian).path().ends_with("/pool/main/app_1.0-1_amd64.deb"));
+}
+
+#[tokio::test]
+async fn a_signature_by_gnupg_is_good() {
+    use std::process::Command;
+    let site = Site::usual().await;
+    let home = site.folder.path().join("gnupg");
+    std::fs::create_dir(&home).unwrap();
+    let gpg = |arguments: &[&str]| {
+        let program = Command::new("gpg")
+            .arg("--homedir")
+            .arg(&home)
+            .args(["--batch", "--quiet", "--passphrase", ""])
+            .args(arguments)
+            .output();
+        program.map(|output| {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        })
+    };
+    if gpg(&["--version"]).is_err() {
+        return skip("a_signature_by_gnupg_is_good", "gpg is not installed");
+    }
+    gpg(&["--quick-generate-key", "Archive <archive@example.org>", "ed25519", "sign", "never"]).unwrap();
+    let mut files = Files::new();
+    // Dashes and blanks at the end of a line are what the framework treats specially.
+    let mut suite = SuiteMaker::new("trixie").package(&mut files, "app", "1", "all", "");
+    suite.fields.push_str("Description: x  \n - dashes\nLabel: -x-\t\n");
+    let text = format!("-Odd: first line\n{}", suite.release(&mut files));
+    let plain = site.folder.path().join("Release");
+    std::fs::write(&plain, text).unwrap();
+    let signed = gpg(&["--armor", "--clearsign", "--output", "-", &plain.display().to_string()]).unwrap();
+    std::fs::write(site.keyring(), gpg(&["--export", "--armor"]).unwrap()).unwrap();
+    // gpg leaves an agent behind that would live as long as its folder.
+    Command::new("gpgconf").arg("--homedir").arg(&home).args(["--kill", "gpg-agent"]).status().unwrap();
+    let keyring = perijove_build::lock::debs::openpgp::Keyring::read(&site.keyring()).unwrap();
+    // gpg signs with the time of this machine.
+    let read = keyring.verify(&String::from_utf8(signed).unwrap(), jiff::Timestamp::now()).unwrap();
+    assert!(
+        read.contains("-Odd: first line\n") && read.contains("\nDescription: x\n - dashes\nLabel: -x-\n"),
+        "{read}"
+    );
 }

@@ -75,7 +75,7 @@ fn cases() -> Vec<Case> {
             },
         ),
         case("no signature", &["refused: it is not a signed message"], |files, _| {
-            resign(files, str::to_owned)
+            resign(files, str::to_owned);
         }),
         case("a signature cut off", &["refused: the signature is cut off"], |files, _| {
             let bytes = files.get_mut(INRELEASE).unwrap();
@@ -115,7 +115,7 @@ fn cases() -> Vec<Case> {
         }),
         case("expired", &["refused: it expired at 2026-11-22T09:00:00Z"], |files, key| {
             republish(files, key, |suite| {
-                suite.valid_until = Some("Sun, 22 Nov 2026 09:00:00 UTC".to_owned())
+                suite.valid_until = Some("Sun, 22 Nov 2026 09:00:00 UTC".to_owned());
             });
         }),
         case(

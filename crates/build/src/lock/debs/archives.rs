@@ -6,6 +6,7 @@
 use url::Url;
 
 use super::apt;
+use super::auth;
 use super::text::{Archive, LockedDeb};
 use crate::{Error, Fetcher, Result};
 
@@ -76,7 +77,9 @@ impl Archives {
             let site = apt::site(&targets, archive).ok_or_else(|| {
                 unknown(format!("its sources have no archive `{}` of Debian", archive.name()))
             })?;
-            apt::address(site).map_err(|e| unknown(format!("archive `{}`: {e}", archive.name())))
+            let url =
+                apt::address(site).map_err(|e| unknown(format!("archive `{}`: {e}", archive.name())))?;
+            Ok(auth::with_credentials(url, std::path::Path::new("/")))
         };
         let or_known = |url: Option<Url>, archive| url.map_or_else(|| known(archive), Ok);
         Ok(Archives {

@@ -181,7 +181,7 @@ impl<'a> Package<'a> {
         read: impl Fn(&'a str) -> Result<Vec<T>, String>,
     ) -> Result<Vec<T>, String> {
         let field = self.paragraph.fields().find(|f| f.name.eq_ignore_ascii_case(name));
-        let value = field.map_or("", |f| f.whole);
+        let value = field.map_or("", control::Field::whole);
         read(value).map_err(|e| format!("{} {}: {name}: {e}", self.name, self.version))
     }
 }
@@ -190,10 +190,10 @@ fn package(paragraph: Paragraph<'_>, source: usize) -> Option<Package<'_>> {
     let (mut name, mut version, mut architecture, mut provides) = ("", "", "", "");
     for field in paragraph.fields() {
         match field.name {
-            "Package" => name = field.value,
-            "Version" => version = field.value,
-            "Architecture" => architecture = field.value,
-            "Provides" => provides = field.whole,
+            "Package" => name = field.value(),
+            "Version" => version = field.value(),
+            "Architecture" => architecture = field.value(),
+            "Provides" => provides = field.whole(),
             _ => {}
         }
     }
