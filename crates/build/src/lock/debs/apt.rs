@@ -28,7 +28,8 @@ pub fn targets(text: &str) -> Vec<Target> {
     text.lines()
         .filter_map(|line| {
             let mut fields = line.splitn(4, '|');
-            let (identifier, origin, release, site) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+            let (identifier, origin, release, site) =
+                (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
             // apt leaves a variable that it has no value for as it is.
             let origin = Some(origin).filter(|o| !o.is_empty() && !o.starts_with("$("));
             (identifier == "Packages").then(|| Target {
@@ -83,13 +84,16 @@ pub fn address(site: &str) -> Result<Url, String> {
 /// apt-transport-mirror(1): a mirror a line, the address first.
 fn first_mirror(list: &str) -> Option<&str> {
     let first = |line: &'_ str| line.split(['\t', ' ']).next().map(str::len);
-    list.lines().filter_map(|line| Some(&line[..first(line)?])).find(|a| a.starts_with("http://") || a.starts_with("https://"))
+    list.lines()
+        .filter_map(|line| Some(&line[..first(line)?]))
+        .find(|a| a.starts_with("http://") || a.starts_with("https://"))
 }
 
 /// The proxy in what `apt-config dump` prints for `Acquire::http::Proxy`. `DIRECT` is none.
 pub fn proxy(dump: &str) -> Option<Url> {
-    let value = dump.lines().find_map(|line| line.strip_prefix("Acquire::http::Proxy \"")?.strip_suffix("\";"))?;
-    Url::parse(value).ok().filter(|url| url.has_host())
+    let value =
+        dump.lines().find_map(|line| line.strip_prefix("Acquire::http::Proxy \"")?.strip_suffix("\";"))?;
+    Url::parse(value).ok().filter(Url::has_host)
 }
 
 /// Runs apt: the targets, and the proxy. No lists are fetched, and nothing is changed.
@@ -106,11 +110,14 @@ pub async fn ask() -> Result<(Vec<Target>, Option<Url>)> {
 }
 
 async fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let failed = |reason: String| Error::Program { program: program.to_owned(), reason, hint: HINT.to_owned() };
+    let failed =
+        |reason: String| Error::Program { program: program.to_owned(), reason, hint: HINT.to_owned() };
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).env("LC_ALL", "C").stdin(std::process::Stdio::null()).kill_on_drop(true);
     let Output { status, stdout, stderr } = command.output().await.map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => failed("this system has no apt to say where Debian's archives are".to_owned()),
+        std::io::ErrorKind::NotFound => {
+            failed("this system has no apt to say where Debian's archives are".to_owned())
+        }
         _ => failed(e.to_string()),
     })?;
     if status.success() {
@@ -141,7 +148,8 @@ mod tests {
         assert_eq!(all.len(), 4);
         assert_eq!(site(&all, Archive::Debian), Some("http://one.test/debian"));
         assert_eq!(site(&all, Archive::Security), Some("http://three.test/debian-security"));
-        let ubuntu = targets("Packages|Ubuntu|noble|http://u.test/\nPackages|Ubuntu|noble-security|http://u.test/\n");
+        let ubuntu =
+            targets("Packages|Ubuntu|noble|http://u.test/\nPackages|Ubuntu|noble-security|http://u.test/\n");
         assert_eq!(site(&ubuntu, Archive::Debian), None);
         assert_eq!(site(&ubuntu, Archive::Security), None);
     }
@@ -162,9 +170,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("debian.list");
         std::fs::write(&list, "# mirrors\nhttps://m.test/debian\tpriority:1\n").unwrap();
-        assert_eq!(address(&format!("mirror+file:{}", list.display())).unwrap().as_str(), "https://m.test/debian");
+        assert_eq!(
+            address(&format!("mirror+file:{}", list.display())).unwrap().as_str(),
+            "https://m.test/debian"
+        );
         assert_eq!(address("http://m.test/debian").unwrap().host_str(), Some("m.test"));
-        for bad in ["file:/srv/mirror", "cdrom:[Debian]/", "tor+http://m.test/", "nonsense", "mirror+file:/nowhere"] {
+        for bad in
+            ["file:/srv/mirror", "cdrom:[Debian]/", "tor+http://m.test/", "nonsense", "mirror+file:/nowhere"]
+        {
             assert!(address(bad).is_err(), "{bad}");
         }
         assert_eq!(proxy("Acquire::http::Proxy \"http://p.test:3128\";\n").unwrap().port(), Some(3128));

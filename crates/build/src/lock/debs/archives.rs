@@ -6,6 +6,7 @@
 use url::Url;
 
 use super::apt;
+use super::auth;
 use super::text::{Archive, LockedDeb};
 use crate::{Error, Fetcher, Result};
 
@@ -68,10 +69,17 @@ impl Archives {
         }
         let (targets, proxy) = apt::ask().await?;
         let known = |archive: Archive| {
-            let unknown = |reason: String| Error::Program { program: "apt".to_owned(), reason, hint: apt::HINT.to_owned() };
-            let site = apt::site(&targets, archive)
-                .ok_or_else(|| unknown(format!("its sources have no archive `{}` of Debian", archive.name())))?;
-            apt::address(site).map_err(|e| unknown(format!("archive `{}`: {e}", archive.name())))
+            let unknown = |reason: String| Error::Program {
+                program: "apt".to_owned(),
+                reason,
+                hint: apt::HINT.to_owned(),
+            };
+            let site = apt::site(&targets, archive).ok_or_else(|| {
+                unknown(format!("its sources have no archive `{}` of Debian", archive.name()))
+            })?;
+            let url =
+                apt::address(site).map_err(|e| unknown(format!("archive `{}`: {e}", archive.name())))?;
+            Ok(auth::with_credentials(url, std::path::Path::new("/")))
         };
         let or_known = |url: Option<Url>, archive| url.map_or_else(|| known(archive), Ok);
         Ok(Archives {
@@ -111,8 +119,10 @@ mod tests {
 
     #[tokio::test]
     async fn settings_win_and_need_no_apt() {
-        let settings = ArchiveSettings { mirror: Some("http://file.test/debian/".to_owned()), security_mirror: None };
-        let environment = |name: &str| (name == "PERIJOVE_DEBIAN_SECURITY_MIRROR").then(|| "https://env.test/s".to_owned());
+        let settings =
+            ArchiveSettings { mirror: Some("http://file.test/debian/".to_owned()), security_mirror: None };
+        let environment =
+            |name: &str| (name == "PERIJOVE_DEBIAN_SECURITY_MIRROR").then(|| "https://env.test/s".to_owned());
         let archives = Archives::discover(&settings.or_environment(environment)).await.unwrap();
         assert_eq!(
             archives.below(Archive::Debian, "pool/main/a/a++/a_1:2~b_all.deb").as_str(),

@@ -14,9 +14,11 @@ pub fn check(input: &DebsIn, codename: &str, platforms: &[Platform], lock: &Debs
     if lock.codename != codename {
         return Some(format!("it is for {}, the base is {codename}", lock.codename));
     }
-    let (locked, asked): (BTreeSet<_>, BTreeSet<_>) = (lock.platforms.iter().collect(), platforms.iter().collect());
+    let (locked, asked): (BTreeSet<_>, BTreeSet<_>) =
+        (lock.platforms.iter().collect(), platforms.iter().collect());
     if locked != asked {
-        let shown = |set: BTreeSet<&Platform>| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let shown =
+            |set: BTreeSet<&Platform>| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Some(format!("it is for {}, the platforms are {}", shown(locked), shown(asked)));
     }
     if lock.input != input.digest() {
@@ -44,7 +46,11 @@ pub fn summary(old: Option<&DebsLock>, new: &DebsLock) -> Vec<Change> {
     };
     let (old, new) = (old.map(versions).unwrap_or_default(), versions(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change = |name: &String| Change { name: name.clone(), old: old.get(name).cloned(), new: new.get(name).cloned() };
+    let change = |name: &String| Change {
+        name: name.clone(),
+        old: old.get(name).cloned(),
+        new: new.get(name).cloned(),
+    };
     names.into_iter().map(change).filter(|change| change.old != change.new).collect()
 }
 
@@ -62,7 +68,9 @@ mod tests {
         );
         for (name, version) in debs {
             for architecture in ["amd64", "arm64"] {
-                text.push_str(&format!("deb {name} {version} {architecture} 1 {digest} debian pool/{name}.deb\n"));
+                text.push_str(&format!(
+                    "deb {name} {version} {architecture} 1 {digest} debian pool/{name}.deb\n"
+                ));
             }
         }
         DebsLock::parse(&text, "debs.lock").unwrap()
@@ -78,7 +86,12 @@ mod tests {
         assert_eq!(check(&parse("# again\nb\na\n"), "trixie", &both, &lock), None);
         for (text, codename, platforms, says) in [
             ("a\nb\n", "bookworm", &both[..], "it is for trixie, the base is bookworm"),
-            ("a\nb\n", "trixie", &both[..1], "it is for linux/amd64, linux/arm64, the platforms are linux/arm64"),
+            (
+                "a\nb\n",
+                "trixie",
+                &both[..1],
+                "it is for linux/amd64, linux/arm64, the platforms are linux/arm64",
+            ),
             ("a\nb\nc\n", "trixie", &both[..], "debs.in:3 names c, which is not locked"),
             ("a\n", "trixie", &both[..], "debs.in was changed after it was made"),
         ] {
@@ -93,7 +106,9 @@ mod tests {
         let new = lock(&input, &[("a", "1"), ("b", "2"), ("d", "1")]);
         let shown: Vec<String> = summary(Some(&old), &new)
             .into_iter()
-            .map(|c| format!("{} {} {}", c.name, c.old.unwrap_or("-".to_owned()), c.new.unwrap_or("-".to_owned())))
+            .map(|c| {
+                format!("{} {} {}", c.name, c.old.unwrap_or("-".to_owned()), c.new.unwrap_or("-".to_owned()))
+            })
             .collect();
         assert_eq!(shown, ["b 1 2", "c 1 -", "d - 1"]);
         assert_eq!(summary(None, &new).len(), 3);

@@ -19,13 +19,13 @@ impl<'a> Paragraph<'a> {
 
     /// The first line's value of the field `name`, in any letter case.
     pub fn get(self, name: &str) -> Option<&'a str> {
-        self.fields().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+        self.fields().find(|f| f.name.eq_ignore_ascii_case(name)).map(Field::value)
     }
 
     /// The continuation lines of the field `name`, trimmed, empty ones left out.
     pub fn lines(self, name: &str) -> impl Iterator<Item = &'a str> {
         let field = self.fields().find(|f| f.name.eq_ignore_ascii_case(name));
-        field.map_or("", |f| f.more).lines().map(str::trim).filter(|l| !l.is_empty())
+        field.map_or("", Field::more).lines().map(str::trim).filter(|l| !l.is_empty())
     }
 
     /// Says which line, from 1 within the file, is neither a field nor a continuation, or repeats a field.
@@ -51,17 +51,30 @@ impl<'a> Paragraph<'a> {
     }
 }
 
-/// One field.
+/// One field. Nothing is trimmed before it is asked for: most fields never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// As written.
     pub name: &'a str,
+    /// Everything after the colon, continuation lines and line ends included.
+    raw: &'a str,
+}
+
+impl<'a> Field<'a> {
     /// What stands on the first line, trimmed.
-    pub value: &'a str,
-    /// The continuation lines as written, line ends included.
-    pub more: &'a str,
-    /// Both, trimmed: the value of a field that may be folded.
-    pub whole: &'a str,
+    pub fn value(self) -> &'a str {
+        split_line(self.raw).0.trim()
+    }
+
+    /// The continuation lines as written.
+    pub fn more(self) -> &'a str {
+        split_line(self.raw).1
+    }
+
+    /// All lines, trimmed at both ends: the value of a field that may be folded.
+    pub fn whole(self) -> &'a str {
+        self.raw.trim()
+    }
 }
 
 /// Iterator over the fields of a paragraph. Lines that are no fields are passed over; see [`Paragraph::check`].
@@ -74,59 +87,43 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<Field<'a>> {
         while !self.rest.is_empty() {
-            let from_here = self.rest;
-            let (first, mut after) = split_line(from_here);
-            let start = after;
-            while after.starts_with([' ', '\t']) {
-                after = split_line(after).1;
-            }
-            let more = &start[..start.len() - after.len()];
+            let bytes = self.rest.as_bytes();
+            // A field ends before the first line that is not a continuation.
+            let mut ends = memchr::memchr_iter(b'\n', bytes).map(|at| at + 1);
+            let end = ends.find(|end| !matches!(bytes.get(*end), Some(b' ' | b'\t'))).unwrap_or(bytes.len());
+            let (field, after) = self.rest.split_at(end);
             self.rest = after;
-            if let Some((name, value)) = first.split_once(':') {
-                let whole = from_here[name.len() + 1..from_here.len() - after.len()].trim();
-                return Some(Field { name, value: value.trim(), more, whole });
+            let first = memchr::memchr2(b':', b'\n', field.as_bytes());
+            if let Some(at) = first.filter(|at| field.as_bytes()[*at] == b':') {
+                return Some(Field { name: &field[..at], raw: &field[at + 1..] });
             }
         }
         None
     }
 }
 
-/// The paragraphs of a file. Lines of only blanks separate them too; lines that begin with `#` stay inside.
+/// The paragraphs of a file, which empty lines separate.
 pub fn paragraphs(text: &str) -> impl Iterator<Item = Paragraph<'_>> {
     let mut rest = text;
     let mut line = 1;
     std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            let (first, after) = split_line(rest);
-            if !is_blank(first) {
-                break;
-            }
-            rest = after;
-            line += 1;
+        let start = rest.trim_start_matches('\n');
+        line += rest.len() - start.len();
+        if start.is_empty() {
+            return None;
         }
-        let (start, begin) = (rest, line);
-        while !rest.is_empty() {
-            let (next, after) = split_line(rest);
-            if is_blank(next) {
-                break;
-            }
-            rest = after;
-            line += 1;
-        }
-        Some(Paragraph { text: &start[..start.len() - rest.len()], line: begin })
+        let end = memchr::memmem::find(start.as_bytes(), b"\n\n").map_or(start.len(), |at| at + 1);
+        let (text, after) = start.split_at(end);
+        let paragraph = Paragraph { text, line };
+        line += memchr::memchr_iter(b'\n', text.as_bytes()).count();
+        rest = after;
+        Some(paragraph)
     })
-}
-
-fn is_blank(line: &str) -> bool {
-    line.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
 }
 
 /// The first line without its end, and the rest.
 fn split_line(text: &str) -> (&str, &str) {
-    text.split_once('\n').unwrap_or((text, ""))
+    memchr::memchr(b'\n', text.as_bytes()).map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
 }
 
 #[cfg(test)]
@@ -136,13 +133,13 @@ mod tests {
 
     #[test]
     fn reads_paragraphs_fields_and_lines() {
-        let text = "\n\nPackage: a\nDescription: x\n more\n .\nVersion:1\n\n \nPackage: b\nSHA256:\n aa 1 p\n bb 2 q\n";
+        let text = "\n\nPackage: a\nDescription: x\n more\n .\nVersion:1\n\n\nPackage: b\nSHA256:\n aa 1 p\n bb 2 q\n";
         let all: Vec<_> = paragraphs(text).collect();
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].line, all[1].line), (3, 10));
         assert_eq!(all[0].get("version"), Some("1"));
         assert_eq!(all[0].get("more"), None);
-        assert_eq!(all[0].fields().nth(1).unwrap().whole, "x\n more\n .");
+        assert_eq!(all[0].fields().nth(1).unwrap().whole(), "x\n more\n .");
         assert_eq!(all[1].lines("SHA256").collect::<Vec<_>>(), ["aa 1 p", "bb 2 q"]);
         assert_eq!(all[0].check(), Ok(()));
     }

@@ -16,8 +16,19 @@ use crate::{Error, Result};
 
 /// The fields that are kept.
 const KEPT: [&str; 13] = [
-    "Package", "Version", "Architecture", "Multi-Arch", "Priority", "Provides", "Pre-Depends", "Depends", "Conflicts",
-    "Breaks", "Filename", "Size", "SHA256",
+    "Package",
+    "Version",
+    "Architecture",
+    "Multi-Arch",
+    "Priority",
+    "Provides",
+    "Pre-Depends",
+    "Depends",
+    "Conflicts",
+    "Breaks",
+    "Filename",
+    "Size",
+    "SHA256",
 ];
 
 /// No index unpacks to more than this: 1 GiB (the largest is 60 MiB).
@@ -41,7 +52,9 @@ fn keep(source: impl BufRead) -> Result<String, String> {
     let (mut number, mut in_kept, mut in_paragraph) = (0u64, false, false);
     loop {
         line.clear();
-        let read = source.read_until(b'\n', &mut line).map_err(|e| format!("it does not unpack after line {number}: {e}"))?;
+        let read = source
+            .read_until(b'\n', &mut line)
+            .map_err(|e| format!("it does not unpack after line {number}: {e}"))?;
         if read == 0 {
             break;
         }
@@ -128,7 +141,8 @@ impl IndexCache {
 mod tests {
     use super::*;
 
-    const INDEX: &str = "Package: a\nVersion: 1\nDescription: x\n more\nDepends: b,\n c\nTag: t\n\nPackage: d\nSize: 3";
+    const INDEX: &str =
+        "Package: a\nVersion: 1\nDescription: x\n more\nDepends: b,\n c\nTag: t\n\nPackage: d\nSize: 3";
     const DISTILLED: &str = "Package: a\nVersion: 1\nDepends: b,\n c\n\nPackage: d\nSize: 3\n";
 
     fn pack(packing: Packing) -> Vec<u8> {

@@ -29,18 +29,38 @@ pub struct Exclusion {
 
 /// Left out unless `debs.in` names them. Sorted by name.
 pub const EXCLUSIONS: &[Exclusion] = &[
-    Exclusion { name: "adduser", scope: Scope::Always, why: "makes users at installation; an image's users are data" },
+    Exclusion {
+        name: "adduser",
+        scope: Scope::Always,
+        why: "makes users at installation; an image's users are data",
+    },
     Exclusion { name: "cdebconf", scope: Scope::Always, why: "as debconf" },
-    Exclusion { name: "debconf", scope: Scope::Always, why: "asks questions at installation; nobody answers" },
+    Exclusion {
+        name: "debconf",
+        scope: Scope::Always,
+        why: "asks questions at installation; nobody answers",
+    },
     Exclusion {
         name: "debianutils",
         scope: Scope::OnlyFor(&["bash", "dash"]),
         why: "shells want its add-shell when they are installed",
     },
-    Exclusion { name: "dpkg", scope: Scope::Always, why: "installs packages; an image is not changed in place" },
+    Exclusion {
+        name: "dpkg",
+        scope: Scope::Always,
+        why: "installs packages; an image is not changed in place",
+    },
     Exclusion { name: "emacsen-common", scope: Scope::Always, why: "registers add-ons at installation" },
-    Exclusion { name: "init-system-helpers", scope: Scope::Always, why: "registers services; a container has no init system" },
-    Exclusion { name: "install-info", scope: Scope::Always, why: "rebuilds the index of manuals at installation" },
+    Exclusion {
+        name: "init-system-helpers",
+        scope: Scope::Always,
+        why: "registers services; a container has no init system",
+    },
+    Exclusion {
+        name: "install-info",
+        scope: Scope::Always,
+        why: "rebuilds the index of manuals at installation",
+    },
     Exclusion { name: "lsb-base", scope: Scope::Always, why: "helps init scripts; a container runs none" },
     Exclusion {
         name: "mawk",
@@ -58,8 +78,16 @@ pub const EXCLUSIONS: &[Exclusion] = &[
         why: "the language of maintainer scripts; a program in Perl depends on perl",
     },
     Exclusion { name: "ucf", scope: Scope::Always, why: "merges configuration files at upgrades" },
-    Exclusion { name: "usr-is-merged", scope: Scope::Always, why: "checks the root at installation; images have a merged /usr" },
-    Exclusion { name: "usrmerge", scope: Scope::Always, why: "converts the root at installation; images have a merged /usr" },
+    Exclusion {
+        name: "usr-is-merged",
+        scope: Scope::Always,
+        why: "checks the root at installation; images have a merged /usr",
+    },
+    Exclusion {
+        name: "usrmerge",
+        scope: Scope::Always,
+        why: "converts the root at installation; images have a merged /usr",
+    },
 ];
 
 /// The default exclusion of `name` when `asker` depends on it.

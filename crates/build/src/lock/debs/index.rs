@@ -82,10 +82,11 @@ impl Source<'_> {
         let digest = Digest::sha256(&bytes);
         let text = String::from_utf8(bytes).map_err(|_| refuse("it is not text".to_owned(), &trust))?;
         let signed = self.keyring.verify(&text, self.now).map_err(|reason| refuse(reason, &trust))?;
-        let release = Release::parse(&signed).map_err(|reason| refuse(reason, "use another mirror, or try again later"))?;
-        release
-            .check(name, self.now, newest_seen)
-            .map_err(|reason| refuse(reason, "check this machine's clock, use another mirror, or try again later"))?;
+        let release = Release::parse(&signed)
+            .map_err(|reason| refuse(reason, "use another mirror, or try again later"))?;
+        release.check(name, self.now, newest_seen).map_err(|reason| {
+            refuse(reason, "check this machine's clock, use another mirror, or try again later")
+        })?;
         let locked = LockedSuite { name: name.to_owned(), date: release.date, inrelease: digest };
         Ok(Suite { locked, release, archive })
     }
@@ -101,7 +102,8 @@ impl Source<'_> {
                         hint: "take the platform out of `platforms`, or choose another base".to_owned(),
                     });
                 };
-                let apart = suite.release.packages(COMPONENT, platform::ALL).filter(|_| suite.release.all_apart);
+                let apart =
+                    suite.release.packages(COMPONENT, platform::ALL).filter(|_| suite.release.all_apart);
                 for (file, packing) in std::iter::once(own).chain(apart) {
                     wanted.push(self.offer(suite, number, architecture, file, packing));
                 }
@@ -155,11 +157,14 @@ impl Source<'_> {
         let url = http::redact(&plain);
         blocking(move || {
             let packed = std::fs::File::open(&path).map_err(Error::io(&path))?;
-            let text = distil::distil(BufReader::with_capacity(1 << 18, packed), packing).map_err(|reason| Error::Fetch {
-                url,
-                reason: format!("refused: {reason}"),
-                hint: "use another mirror, or try again later".to_owned(),
-            })?;
+            let text =
+                distil::distil(BufReader::with_capacity(1 << 18, packed), packing).map_err(|reason| {
+                    Error::Fetch {
+                        url,
+                        reason: format!("refused: {reason}"),
+                        hint: "use another mirror, or try again later".to_owned(),
+                    }
+                })?;
             cache.put(&digest, &text)?;
             Ok(text)
         })
@@ -170,6 +175,9 @@ impl Source<'_> {
 /// Runs work that keeps a core busy beside the network's.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Error::Refused { reason: format!("reading an index stopped: {error}"), hint: "this is a fault in Perijove".to_owned() })
+        Err(Error::Refused {
+            reason: format!("reading an index stopped: {error}"),
+            hint: "this is a fault in Perijove".to_owned(),
+        })
     })
 }

@@ -55,7 +55,8 @@ impl DebsIn {
                 input.entry(entry, line).map_err(|reason| Error::Input {
                     place: format!("{place}:{line}"),
                     reason,
-                    hint: "a line is `name`, `name/suite`, `-name` or `suite NAME`; `#` begins a comment".to_owned(),
+                    hint: "a line is `name`, `name/suite`, `-name` or `suite NAME`; `#` begins a comment"
+                        .to_owned(),
                 })?;
             }
         }

@@ -12,6 +12,7 @@
 
 pub mod apt;
 pub mod archives;
+pub mod auth;
 pub mod check;
 pub mod control;
 pub mod distil;

@@ -44,7 +44,9 @@ impl Keyring {
             ),
             _ => Error::Io { path: path.to_owned(), source: e },
         })?;
-        let not_keys = |e: pgp::errors::Error| bad(format!("not an OpenPGP keyring: {e}"), "set `keyring` to another file");
+        let not_keys = |e: pgp::errors::Error| {
+            bad(format!("not an OpenPGP keyring: {e}"), "set `keyring` to another file")
+        };
         let (keys, _) = SignedPublicKey::from_reader_many(&bytes[..]).map_err(not_keys)?;
         // A key of a kind that is not understood must not make the others useless.
         let certificates: Vec<_> = keys.filter_map(Result::ok).collect();
@@ -78,7 +80,13 @@ impl Keyring {
     }
 
     fn judge(&self, signature: &Signature, signed: &[u8], now: i64) -> Result<(), String> {
-        let strong = [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512, HashAlgorithm::Sha3_256, HashAlgorithm::Sha3_512];
+        let strong = [
+            HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512,
+            HashAlgorithm::Sha3_256,
+            HashAlgorithm::Sha3_512,
+        ];
         if !signature.hash_alg().is_some_and(|hash| strong.contains(&hash)) {
             return Err("one uses a weak or unknown hash".to_owned());
         }
@@ -105,14 +113,20 @@ impl Keyring {
             for subkey in &certificate.public_subkeys {
                 if issued_by(signature, &subkey.key) {
                     return match signature.verify(&subkey.key, signed) {
-                        Ok(()) => primary_is_good(certificate, now).and_then(|()| subkey_is_good(certificate, subkey, now)),
-                        Err(_) => Err(format!("that of key {} is not of this text", subkey.key.legacy_key_id())),
+                        Ok(()) => primary_is_good(certificate, now)
+                            .and_then(|()| subkey_is_good(certificate, subkey, now)),
+                        Err(_) => {
+                            Err(format!("that of key {} is not of this text", subkey.key.legacy_key_id()))
+                        }
                     };
                 }
             }
         }
         let ids: Vec<String> = signature.issuer_key_id().iter().map(ToString::to_string).collect();
-        Err(format!("key {} is not in the keyring", if ids.is_empty() { "without a name".to_owned() } else { ids.join(", ") }))
+        Err(format!(
+            "key {} is not in the keyring",
+            if ids.is_empty() { "without a name".to_owned() } else { ids.join(", ") }
+        ))
     }
 }
 
@@ -135,10 +149,13 @@ fn primary_is_good(certificate: &SignedPublicKey, now: i64) -> Result<(), String
     }
     let direct = certificate.details.direct_signatures.iter().filter(|s| s.verify_key(key).is_ok());
     let users = certificate.details.users.iter().flat_map(|user| {
-        let valid = |s: &&Signature| s.is_certification() && s.verify_certification(key, Tag::UserId, &user.id).is_ok();
+        let valid = |s: &&Signature| {
+            s.is_certification() && s.verify_certification(key, Tag::UserId, &user.id).is_ok()
+        };
         user.signatures.iter().filter(valid)
     });
-    let Some(newest) = direct.chain(users).max_by_key(|s| s.created().map(|t| t.as_secs())) else {
+    let Some(newest) = direct.chain(users).max_by_key(|s| s.created().map(pgp::types::Timestamp::as_secs))
+    else {
         return Err(format!("key {id} has no valid self-signature"));
     };
     if has_ended(i64::from(key.created_at().as_secs()), newest.key_expiration_time(), now) {
@@ -148,7 +165,11 @@ fn primary_is_good(certificate: &SignedPublicKey, now: i64) -> Result<(), String
 }
 
 /// Bound to its primary key for signing (RFC 9580, section 5.2.1.8 and 5.2.1.9), not revoked, not expired.
-fn subkey_is_good(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, now: i64) -> Result<(), String> {
+fn subkey_is_good(
+    certificate: &SignedPublicKey,
+    subkey: &SignedPublicSubKey,
+    now: i64,
+) -> Result<(), String> {
     let (primary, key) = (&certificate.primary_key, &subkey.key);
     let id = key.legacy_key_id();
     let valid = || subkey.signatures.iter().filter(|s| s.verify_subkey_binding(primary, key).is_ok());
@@ -156,10 +177,11 @@ fn subkey_is_good(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, no
         return Err(format!("key {id} is revoked"));
     }
     let bindings = valid().filter(|s| s.typ() == Some(SignatureType::SubkeyBinding));
-    let Some(newest) = bindings.max_by_key(|s| s.created().map(|t| t.as_secs())) else {
+    let Some(newest) = bindings.max_by_key(|s| s.created().map(pgp::types::Timestamp::as_secs)) else {
         return Err(format!("key {id} is not bound to its primary key"));
     };
-    let agrees = newest.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(key, primary).is_ok());
+    let agrees =
+        newest.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(key, primary).is_ok());
     if !newest.key_flags().sign() || !agrees {
         return Err(format!("key {id} may not sign"));
     }
@@ -233,6 +255,36 @@ impl<'a> Cleartext<'a> {
             Some((_, after)) if after.trim().is_empty() => Ok(Cleartext { lines, armor }),
             Some(_) => Err("something follows the signature".to_owned()),
             None => Err("the signature is cut off".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn takes_a_message_apart() {
+        let text = "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\n\nA: 1  \r\n- -dash\n\n-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n\n";
+        let message = Cleartext::split(text).unwrap();
+        assert_eq!(message.lines, ["A: 1", "-dash", ""]);
+        assert!(message.armor.starts_with(SIGNATURE));
+        let reason = |text: &str| Cleartext::split(text).err().unwrap();
+        assert!(reason(&text.replace("- -dash", "-dash")).contains("unescaped dash"));
+        assert!(reason(&text.replace("Hash", "Hush")).contains("unknown header"));
+        assert!(reason(&format!("{text}more")).contains("follows the signature"));
+        assert!(reason("<html>").contains("web page"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(parts in proptest::collection::vec(0usize..8, 0..10), noise in "[-a-z\u{e9} \n]{0,20}") {
+            let pieces = [BEGIN, "Hash: SHA512", "", "- -a", SIGNATURE, END, "iHUEABYKAB0=", noise.as_str()];
+            let text: Vec<&str> = parts.iter().map(|i| pieces[*i]).collect();
+            if let Ok(message) = Cleartext::split(&text.join("\n")) {
+                let _ = signatures(message.armor);
+            }
         }
     }
 }

@@ -31,7 +31,9 @@ pub fn architecture(platform: &Platform) -> Result<&'static str> {
         _ => {
             let known: Vec<String> = ARCHITECTURES
                 .iter()
-                .map(|(name, variant, _)| format!("linux/{name}{}", variant.map_or(String::new(), |v| format!("/{v}"))))
+                .map(|(name, variant, _)| {
+                    format!("linux/{name}{}", variant.map_or(String::new(), |v| format!("/{v}")))
+                })
                 .collect();
             Err(Error::Refused {
                 reason: format!("Debian has no architecture for platform {platform}"),

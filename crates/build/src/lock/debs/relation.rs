@@ -89,7 +89,8 @@ pub fn list(field: &str) -> Result<Vec<Relation<'_>>, String> {
 
 fn relation(text: &str) -> Result<Relation<'_>, String> {
     let text = text.trim();
-    let bad = |why: &str| Err(format!("`{}` is not a relation: {why}", text.chars().take(80).collect::<String>()));
+    let bad =
+        |why: &str| Err(format!("`{}` is not a relation: {why}", text.chars().take(80).collect::<String>()));
     let (head, limit) = match text.split_once('(') {
         None => (text, None),
         Some((head, rest)) => {
@@ -109,7 +110,9 @@ fn relation(text: &str) -> Result<Relation<'_>, String> {
         Some((name, qualifier)) => (name, Some(qualifier)),
         None => (head, None),
     };
-    let word = |q: &str| !q.is_empty() && q.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let word = |q: &str| {
+        !q.is_empty() && q.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     if !is_name(name) || !qualifier.is_none_or(word) {
         return bad("expected a package name");
     }
@@ -131,8 +134,10 @@ mod tests {
 
     #[test]
     fn reads_groups() {
-        let all = groups("libc6 (>= 2.38), python3:any | python (<<3) ,, debconf (>= 0.5) | debconf-2.0,").unwrap();
-        let shown: Vec<Vec<String>> = all.iter().map(|g| g.iter().map(ToString::to_string).collect()).collect();
+        let all =
+            groups("libc6 (>= 2.38), python3:any | python (<<3) ,, debconf (>= 0.5) | debconf-2.0,").unwrap();
+        let shown: Vec<Vec<String>> =
+            all.iter().map(|g| g.iter().map(ToString::to_string).collect()).collect();
         assert_eq!(
             shown,
             [
@@ -162,7 +167,18 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for bad in ["a (>= 1", "a (1)", "a (>= )", "a b", "a [amd64]", "a <!nocheck>", "|a", "a:", "../a", "a (= 1/2)"] {
+        for bad in [
+            "a (>= 1",
+            "a (1)",
+            "a (>= )",
+            "a b",
+            "a [amd64]",
+            "a <!nocheck>",
+            "|a",
+            "a:",
+            "../a",
+            "a (= 1/2)",
+        ] {
             assert!(groups(bad).is_err(), "{bad}");
         }
     }

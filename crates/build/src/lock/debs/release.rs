@@ -36,7 +36,8 @@ pub enum Packing {
 }
 
 /// The packings with their file endings.
-pub const PACKINGS: [(Packing, &str); 3] = [(Packing::Xz, ".xz"), (Packing::Gzip, ".gz"), (Packing::Plain, "")];
+pub const PACKINGS: [(Packing, &str); 3] =
+    [(Packing::Xz, ".xz"), (Packing::Gzip, ".gz"), (Packing::Plain, "")];
 
 /// What a lock needs of a Release file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +67,12 @@ impl Release {
             return Err("it is not one paragraph of fields".to_owned());
         };
         release.check().map_err(|(line, reason)| format!("line {line}: {reason}"))?;
-        let field = |name: &str| release.get(name).filter(|v| !v.is_empty()).ok_or(format!("it has no {name}"));
+        let field =
+            |name: &str| release.get(name).filter(|v| !v.is_empty()).ok_or(format!("it has no {name}"));
         let yes = |name: &str| release.get(name).is_some_and(|v| v.eq_ignore_ascii_case("yes"));
-        let has = |name: &str, word: &str| release.get(name).is_some_and(|v| v.split_whitespace().any(|w| w == word));
+        let has = |name: &str, word: &str| {
+            release.get(name).is_some_and(|v| v.split_whitespace().any(|w| w == word))
+        };
         Ok(Release {
             suite: release.get("Suite").unwrap_or_default().to_owned(),
             codename: field("Codename")?.to_owned(),
@@ -91,12 +95,15 @@ impl Release {
             return Err(format!("it is dated {}, in the future: is this machine's clock right?", self.date));
         }
         if let Some(end) = self.valid_until.filter(|end| *end < now) {
-            return Err(format!("it expired at {end}: the mirror is out of date, or an old copy is replayed"));
+            return Err(format!(
+                "it expired at {end}: the mirror is out of date, or an old copy is replayed"
+            ));
         }
         match newest_seen {
-            Some(seen) if seen > self.date => {
-                Err(format!("it is of {}, older than the {seen} in the lock: the mirror lags, or an old copy is replayed", self.date))
-            }
+            Some(seen) if seen > self.date => Err(format!(
+                "it is of {}, older than the {seen} in the lock: the mirror lags, or an old copy is replayed",
+                self.date
+            )),
             _ => Ok(()),
         }
     }
@@ -115,7 +122,9 @@ fn files(release: Paragraph<'_>) -> Result<Vec<IndexFile>, String> {
     let mut files: Vec<IndexFile> = Vec::new();
     for line in release.lines("SHA256") {
         let mut words = line.split_whitespace();
-        let (Some(hex), Some(size), Some(path), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        let (Some(hex), Some(size), Some(path), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
             return Err(format!("`{line}` under SHA256 is not `digest size path`"));
         };
         if !path.rsplit('/').next().is_some_and(|name| name.starts_with("Packages")) {
@@ -135,7 +144,9 @@ fn files(release: Paragraph<'_>) -> Result<Vec<IndexFile>, String> {
 /// `Sat, 12 Sep 2026 07:55:41 UTC`: RFC 5322 with a zone name that only Debian writes.
 fn time(text: &str) -> Result<Timestamp, String> {
     let numeric = text.strip_suffix("UTC").map_or_else(|| text.to_owned(), |rest| format!("{rest}+0000"));
-    jiff::fmt::rfc2822::parse(&numeric).map(|t| t.timestamp()).map_err(|e| format!("`{text}` is not a date: {e}"))
+    jiff::fmt::rfc2822::parse(&numeric)
+        .map(|t| t.timestamp())
+        .map_err(|e| format!("`{text}` is not a date: {e}"))
 }
 
 #[cfg(test)]
@@ -162,7 +173,10 @@ mod tests {
         assert!(release.by_hash && release.automatic && !release.all_apart);
         assert_eq!(release.date.to_string(), "2026-11-21T02:10:46Z");
         let (file, packing) = release.packages("main", "amd64").unwrap();
-        assert_eq!((file.path.as_str(), file.size, packing), ("main/binary-amd64/Packages.xz", 4, Packing::Xz));
+        assert_eq!(
+            (file.path.as_str(), file.size, packing),
+            ("main/binary-amd64/Packages.xz", 4, Packing::Xz)
+        );
         assert_eq!(release.packages("main", "arm64").unwrap().1, Packing::Gzip);
         assert_eq!(release.packages("main", "s390x"), None);
         let backports = Release::parse(&text().replace("Acquire-By-Hash", "NotAutomatic")).unwrap();

@@ -21,6 +21,8 @@ use super::universe::Universe;
 use super::version;
 use crate::{Error, Result};
 
+mod explain;
+
 /// What is asked.
 pub struct Question<'a> {
     /// What the suites offer.
@@ -145,14 +147,20 @@ impl<'q, 'a> Attempt<'q, 'a> {
                 hint: format!("it is in {}", self.offers(name)),
             });
         }
-        let providers: BTreeSet<&str> = universe.providers(name).map(|id| universe.package(id).name).collect();
-        let mut usable = providers.iter().filter_map(|provider| self.best(provider, None));
+        // Of each provider the version that would be taken counts.
+        let taken = |id: &usize| self.best(universe.package(*id).name, None) == Some(*id);
+        let providers: BTreeMap<&str, usize> =
+            universe.providers(name).filter(taken).map(|id| (universe.package(id).name, id)).collect();
+        let mut usable = providers.values();
         match (usable.next(), usable.next()) {
-            (Some(only), None) => Ok(only),
+            (Some(only), None) => Ok(*only),
             (Some(_), Some(_)) => Err(Error::Input {
                 place,
                 reason: format!("`{name}` is a virtual package"),
-                hint: format!("name one that provides it: {}", providers.into_iter().collect::<Vec<_>>().join(", ")),
+                hint: format!(
+                    "name one that provides it: {}",
+                    providers.into_keys().collect::<Vec<_>>().join(", ")
+                ),
             }),
             _ => Err(Error::Input {
                 place,
@@ -166,7 +174,7 @@ impl<'q, 'a> Attempt<'q, 'a> {
     fn expand(&mut self, name: &'a str) -> Result<(), Stop<'a>> {
         let universe = self.question.universe;
         let Some(id) = self.chosen.get(name) else { return Ok(()) };
-        let groups = universe.package(*id).depends().map_err(broken)?;
+        let groups = universe.package(*id).depends().map_err(|reason| explain::broken(&reason))?;
         for (number, group) in groups.into_iter().enumerate() {
             if self.is_satisfied(&group, name) {
                 continue;
@@ -190,9 +198,9 @@ impl<'q, 'a> Attempt<'q, 'a> {
             is(relation.name)
                 || universe.providers(relation.name).any(|id| is(provider(id)))
                 || (!self.chosen.contains_key(relation.name) && input.excludes(relation.name, asker))
-                || universe.providers(relation.name).any(|id| {
-                    !self.chosen.contains_key(provider(id)) && input.excludes(provider(id), asker)
-                })
+                || universe
+                    .providers(relation.name)
+                    .any(|id| !self.chosen.contains_key(provider(id)) && input.excludes(provider(id), asker))
         })
     }
 
@@ -205,11 +213,16 @@ impl<'q, 'a> Attempt<'q, 'a> {
             match self.chosen.get(relation.name) {
                 // Another version of a chosen package would do: begin again with what was learnt.
                 Some(_) if self.best(relation.name, Some(relation)).is_some() => {
-                    return Err(Stop::Learnt(relation.name, Limit { relation: *relation, must: true, by: asker }));
+                    return Err(Stop::Learnt(
+                        relation.name,
+                        Limit { relation: *relation, must: true, by: asker },
+                    ));
                 }
                 Some(_) => {}
                 None => {
-                    if let Some(id) = self.best(relation.name, Some(relation)).or_else(|| self.provider(relation)) {
+                    if let Some(id) =
+                        self.best(relation.name, Some(relation)).or_else(|| self.provider(relation))
+                    {
                         self.choose(id, Some(asker));
                         return Ok(());
                     }
@@ -224,7 +237,9 @@ impl<'q, 'a> Attempt<'q, 'a> {
         let universe = self.question.universe;
         let fits = |id: &usize| {
             let name = universe.package(*id).name;
-            self.best(name, None) == Some(*id) && !self.chosen.contains_key(name) && universe.satisfies(*id, relation)
+            self.best(name, None) == Some(*id)
+                && !self.chosen.contains_key(name)
+                && universe.satisfies(*id, relation)
         };
         universe.providers(relation.name).filter(fits).min_by_key(|id| {
             let package = universe.package(*id);
@@ -259,12 +274,15 @@ impl<'q, 'a> Attempt<'q, 'a> {
                 })
         };
         let versions: Vec<usize> = self.available(name).filter(fits).collect();
-        let as_before = kept.get(name).and_then(|kept| versions.iter().find(|id| universe.package(**id).version == *kept));
+        let as_before = kept
+            .get(name)
+            .and_then(|kept| versions.iter().find(|id| universe.package(**id).version == *kept));
         as_before.copied().or_else(|| {
             // Of equal ones the first source's: `max_by` takes the last, so go through them backwards.
             versions.into_iter().rev().max_by(|a, b| {
                 let automatic = |id: usize| universe.source(id).automatic;
-                let by_version = || version::compare(universe.package(*a).version, universe.package(*b).version);
+                let by_version =
+                    || version::compare(universe.package(*a).version, universe.package(*b).version);
                 automatic(*a).cmp(&automatic(*b)).then_with(by_version)
             })
         })
@@ -274,9 +292,11 @@ impl<'q, 'a> Attempt<'q, 'a> {
     fn check_conflicts(&self) -> Result<(), Stop<'a>> {
         let universe = self.question.universe;
         for (name, id) in &self.chosen {
-            for relation in universe.package(*id).conflicts().map_err(broken)? {
+            for relation in universe.package(*id).conflicts().map_err(|reason| explain::broken(&reason))? {
                 let real = self.chosen.get(relation.name).copied();
-                let providers = universe.providers(relation.name).filter(|p| self.chosen.get(universe.package(*p).name) == Some(p));
+                let providers = universe
+                    .providers(relation.name)
+                    .filter(|p| self.chosen.get(universe.package(*p).name) == Some(p));
                 for other in real.into_iter().chain(providers) {
                     let package = universe.package(other);
                     // A package may conflict with a name that it provides itself.
@@ -292,60 +312,7 @@ impl<'q, 'a> Attempt<'q, 'a> {
         }
         Ok(())
     }
-
-    fn conflict(&self, one: &str, other: &str, relation: &Relation<'_>) -> Error {
-        Error::Refused {
-            reason: format!("{one} ({}) excludes `{relation}`, but {other} ({}) is needed too", self.chain(one), self.chain(other)),
-            hint: format!("take one of them out of {}, or leave it out with `-NAME`", self.question.input.place),
-        }
-    }
-
-    fn missing(&self, group: &[Relation<'a>], asker: &str) -> Error {
-        let Question { universe, input, .. } = self.question;
-        let wanted: Vec<String> = group.iter().map(ToString::to_string).collect();
-        let offers: Vec<String> = group.iter().map(|r| self.offers(r.name)).filter(|o| !o.is_empty()).collect();
-        let offers = if offers.is_empty() { format!("{} have none", universe.suites()) } else { format!("there is {}", offers.join(", ")) };
-        let limits = group.iter().filter_map(|r| self.limits.get(r.name)).flatten().map(Limit::text);
-        let limits: Vec<String> = limits.collect();
-        let limits = if limits.is_empty() { String::new() } else { format!(", and {}", limits.join(", and ")) };
-        Error::Refused {
-            reason: format!("{asker} ({}) needs `{}` for {}: {offers}{limits}", self.chain(asker), wanted.join(" | "), self.question.architecture),
-            hint: format!("add a suite that has it to {0}, or leave it out with `-NAME`; `--upgrade` frees the versions that the lock keeps", input.place),
-        }
-    }
-
-    fn unfit(&self, name: &str, limit: &Limit<'_>) -> Error {
-        Error::Refused {
-            reason: format!("no version of `{name}` fits: {}; there is {}", limit.text(), self.offers(name)),
-            hint: format!("take one of them out of {}, or name `{name}` with another suite", self.question.input.place),
-        }
-    }
-
-    /// The versions of `name` with their suites.
-    fn offers(&self, name: &str) -> String {
-        let universe = self.question.universe;
-        let one = |id: usize| format!("{name} {} ({})", universe.package(id).version, universe.source(id).suite);
-        self.available(name).map(one).collect::<Vec<_>>().join(", ")
-    }
-
-    /// Why a chosen package is there: `debs.in → python3 → python3-minimal`.
-    fn chain(&self, name: &str) -> String {
-        let mut names = vec![name];
-        while let Some(Some(asker)) = names.last().and_then(|last| self.asked_by.get(last)) {
-            names.push(asker);
-        }
-        names.push(&self.question.input.place);
-        names.reverse();
-        names.join(" → ")
-    }
 }
 
-impl Limit<'_> {
-    fn text(&self) -> String {
-        format!("{} {} `{}`", self.by, if self.must { "needs" } else { "excludes" }, self.relation)
-    }
-}
-
-fn broken(reason: String) -> Error {
-    Error::Refused { reason: format!("the index is broken: {reason}"), hint: "use another mirror, or try again later".to_owned() }
-}
+#[cfg(test)]
+mod tests;

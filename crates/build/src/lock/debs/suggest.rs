@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn finds_the_nearest() {
-        let names = ["python3", "python3-all", "python3.13", "pythia", "netbase", "libc6", "libc6-dev", "libgcc6"];
+        let names =
+            ["python3", "python3-all", "python3.13", "pythia", "netbase", "libc6", "libc6-dev", "libgcc6"];
         let nearest = |name| nearest(name, names.into_iter());
         assert_eq!(nearest("pyhton3"), ["python3"]);
         assert_eq!(nearest("libc7"), ["libc6"]);

@@ -48,8 +48,12 @@ impl<'a> Universe<'a> {
         let mut packages: Vec<Package<'a>> = Vec::new();
         for (source, offer) in sources.iter().enumerate() {
             for paragraph in control::paragraphs(offer.text) {
-                let package = package(paragraph, source)
-                    .ok_or_else(|| format!("{}: line {}: a package without name, version or architecture", offer.suite, paragraph.line))?;
+                let package = package(paragraph, source).ok_or_else(|| {
+                    format!(
+                        "{}: line {}: a package without name, version or architecture",
+                        offer.suite, paragraph.line
+                    )
+                })?;
                 packages.push(package);
             }
         }
@@ -57,7 +61,10 @@ impl<'a> Universe<'a> {
         by_name.sort_by_key(|i| packages[*i].name);
         for pair in by_name.windows(2) {
             let (a, b) = (&packages[pair[0]], &packages[pair[1]]);
-            let same = a.name == b.name && a.version == b.version && a.source == b.source && a.architecture == b.architecture;
+            let same = a.name == b.name
+                && a.version == b.version
+                && a.source == b.source
+                && a.architecture == b.architecture;
             if same && a.paragraph.get("SHA256") != b.paragraph.get("SHA256") {
                 return Err(format!(
                     "{}: lines {} and {}: two different packages {} {}",
@@ -100,7 +107,10 @@ impl<'a> Universe<'a> {
     /// The real names, each once, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
         let mut last = None;
-        self.by_name.iter().map(|i| self.packages[*i].name).filter(move |name| last.replace(*name) != Some(*name))
+        self.by_name
+            .iter()
+            .map(|i| self.packages[*i].name)
+            .filter(move |name| last.replace(*name) != Some(*name))
     }
 
     /// The names of the suites, for messages.
@@ -165,9 +175,13 @@ impl<'a> Package<'a> {
         order.iter().position(|p| *p == priority).unwrap_or(order.len())
     }
 
-    fn field<T>(&self, name: &str, read: impl Fn(&'a str) -> Result<Vec<T>, String>) -> Result<Vec<T>, String> {
+    fn field<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&'a str) -> Result<Vec<T>, String>,
+    ) -> Result<Vec<T>, String> {
         let field = self.paragraph.fields().find(|f| f.name.eq_ignore_ascii_case(name));
-        let value = field.map_or("", |f| f.whole);
+        let value = field.map_or("", control::Field::whole);
         read(value).map_err(|e| format!("{} {}: {name}: {e}", self.name, self.version))
     }
 }
@@ -176,10 +190,10 @@ fn package(paragraph: Paragraph<'_>, source: usize) -> Option<Package<'_>> {
     let (mut name, mut version, mut architecture, mut provides) = ("", "", "", "");
     for field in paragraph.fields() {
         match field.name {
-            "Package" => name = field.value,
-            "Version" => version = field.value,
-            "Architecture" => architecture = field.value,
-            "Provides" => provides = field.whole,
+            "Package" => name = field.value(),
+            "Version" => version = field.value(),
+            "Architecture" => architecture = field.value(),
+            "Provides" => provides = field.whole(),
             _ => {}
         }
     }

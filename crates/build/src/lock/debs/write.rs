@@ -46,14 +46,17 @@ pub struct DebsRequest {
 /// [`Error::Input`] at the line of `debs.in` that is at fault; [`Error::Fetch`] when an archive does not answer or
 /// answers what is not signed, current and whole; [`Error::Refused`] when there is no closure.
 pub async fn lock(request: &DebsRequest, fetcher: &Fetcher, previous: Option<&DebsLock>) -> Result<DebsLock> {
-    let architectures: BTreeSet<&'static str> = request.platforms.iter().map(platform::architecture).collect::<Result<_>>()?;
+    let architectures: BTreeSet<&'static str> =
+        request.platforms.iter().map(platform::architecture).collect::<Result<_>>()?;
     let architectures: Vec<&'static str> = architectures.into_iter().collect();
     let path = request.keyring.clone();
     let keyring = index::blocking(move || Keyring::read(&path)).await?;
     let fetcher = request.archives.fetcher(fetcher)?;
-    let source = Source { fetcher: &fetcher, archives: &request.archives, keyring: &keyring, now: request.now };
+    let source =
+        Source { fetcher: &fetcher, archives: &request.archives, keyring: &keyring, now: request.now };
     let (any, pinned) = request.input.suite_names(&request.codename);
-    let seen = |name: &str| previous.and_then(|lock| lock.suites.iter().find(|s| s.name == name)).map(|s| s.date);
+    let seen =
+        |name: &str| previous.and_then(|lock| lock.suites.iter().find(|s| s.name == name)).map(|s| s.date);
     let suites = try_join_all(any.iter().chain(&pinned).map(|name| source.suite(name, seen(name)))).await?;
     let offers = source.offers(&suites, &architectures).await?;
     let previous = previous.cloned();
@@ -78,22 +81,37 @@ fn assemble(
             .map(|offer| {
                 let suite = &suites[offer.suite];
                 let automatic = offer.suite < any && suite.is_automatic();
-                (universe::Source { suite: &suite.locked.name, automatic, text: &offer.text }, suite.archive())
+                (
+                    universe::Source { suite: &suite.locked.name, automatic, text: &offer.text },
+                    suite.archive(),
+                )
             })
             .collect();
-        let universe = Universe::new(sources.iter().map(|(source, _)| *source).collect()).map_err(|reason| Error::Refused {
-            reason: format!("an index is broken: {reason}"),
-            hint: "use another mirror, or try again later".to_owned(),
-        })?;
+        let universe =
+            Universe::new(sources.iter().map(|(source, _)| *source).collect()).map_err(|reason| {
+                Error::Refused {
+                    reason: format!("an index is broken: {reason}"),
+                    hint: "use another mirror, or try again later".to_owned(),
+                }
+            })?;
         let kept = kept(request, platform, previous.as_ref());
         let question = Question { universe: &universe, input: &request.input, architecture, kept };
         for id in resolve::closure(&question)? {
             let package = universe.package(id);
-            let deb = locked(package, sources[package.source].1, platform).map_err(|reason| Error::Refused {
-                reason: format!("the index of {} is broken: {} {}: {reason}", universe.source(id).suite, package.name, package.version),
-                hint: "the mirror is hostile or broken: use another".to_owned(),
-            })?;
-            let same = |d: &&mut LockedDeb| LockedDeb { platforms: Vec::new(), ..(*d).clone() } == LockedDeb { platforms: Vec::new(), ..deb.clone() };
+            let deb =
+                locked(package, sources[package.source].1, platform).map_err(|reason| Error::Refused {
+                    reason: format!(
+                        "the index of {} is broken: {} {}: {reason}",
+                        universe.source(id).suite,
+                        package.name,
+                        package.version
+                    ),
+                    hint: "the mirror is hostile or broken: use another".to_owned(),
+                })?;
+            let same = |d: &&mut LockedDeb| {
+                LockedDeb { platforms: Vec::new(), ..(*d).clone() }
+                    == LockedDeb { platforms: Vec::new(), ..deb.clone() }
+            };
             match packages.iter_mut().find(same) {
                 Some(known) => known.platforms.push(platform.clone()),
                 None => packages.push(deb),
@@ -114,13 +132,19 @@ fn assemble(
         packages,
     };
     Ok(match previous {
-        Some(previous) if DebsLock { suites: previous.suites.clone(), ..made.clone() } == previous => previous,
+        Some(previous) if DebsLock { suites: previous.suites.clone(), ..made.clone() } == previous => {
+            previous
+        }
         _ => made,
     })
 }
 
 /// The versions that the previous lock has for `platform`, without those that shall move.
-fn kept<'a>(request: &'a DebsRequest, platform: &Platform, previous: Option<&'a DebsLock>) -> BTreeMap<&'a str, &'a str> {
+fn kept<'a>(
+    request: &'a DebsRequest,
+    platform: &Platform,
+    previous: Option<&'a DebsLock>,
+) -> BTreeMap<&'a str, &'a str> {
     let debs = previous.filter(|lock| !request.upgrade && lock.codename == request.codename);
     let debs = debs.map(|lock| lock.for_platform(platform)).unwrap_or_default();
     let stays = |deb: &&LockedDeb| !request.upgrade_packages.contains(&deb.name);
@@ -128,7 +152,11 @@ fn kept<'a>(request: &'a DebsRequest, platform: &Platform, previous: Option<&'a 
 }
 
 /// The line for a chosen package. What the index says of it is checked here, and again when the lock is read.
-fn locked(package: &universe::Package<'_>, archive: Archive, platform: &Platform) -> Result<LockedDeb, String> {
+fn locked(
+    package: &universe::Package<'_>,
+    archive: Archive,
+    platform: &Platform,
+) -> Result<LockedDeb, String> {
     let field = |name: &str| package.paragraph.get(name).ok_or(format!("it has no {name}"));
     let digest = format!("sha256:{}", field("SHA256")?);
     Ok(LockedDeb {
