@@ -181,7 +181,7 @@ impl Client {
     }
 
     async fn post(&self, access: &Access, url: &Url) -> Result<Start> {
-        let make = || self.0.http.post(url.clone()).header(CONTENT_LENGTH, 0);
+        let make = || self.0.http.to(url).post(url.clone()).header(CONTENT_LENGTH, 0);
         let answer = self.send(access, url, Again::Yes, make).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(Start::Mounted),
@@ -236,7 +236,7 @@ impl Upload<'_> {
         let url = &session.location;
         let answer = self
             .client
-            .send(&self.access, url, Again::Yes, || self.client.0.http.get(url.clone()))
+            .send(&self.access, url, Again::Yes, || self.client.0.http.to(url).get(url.clone()))
             .await
             .ok()?;
         if !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::ACCEPTED | StatusCode::OK) {
@@ -253,7 +253,7 @@ impl Upload<'_> {
         let Session { offset, .. } = *session;
         let size = self.descriptor.size;
         let make = || {
-            let put = self.client.0.uploads.put(url.clone());
+            let put = self.client.0.uploads.to(&url).put(url.clone());
             let put =
                 put.header(CONTENT_TYPE, "application/octet-stream").header(CONTENT_LENGTH, size - offset);
             let put = match (offset, size - offset) {

@@ -42,17 +42,25 @@ pub fn has(program: &str, test: &str) -> bool {
     found
 }
 
-/// A tar layer with one file, gzip; its diff id.
-fn layer(name: &str, text: &[u8]) -> (Vec<u8>, Digest) {
+/// A tar layer with one file, of this media type, and its diff id.
+fn layer(name: &str, text: &[u8], media_type: &str) -> (Vec<u8>, Digest) {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
     tar.append_data(&mut header, name, text).unwrap();
     let tar = tar.into_inner().unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&tar).unwrap();
-    (gzip.finish().unwrap(), Digest::sha256(&tar))
+    let diff_id = Digest::sha256(&tar);
+    let bytes = match media_type {
+        media::LAYER_GZIP => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&tar).unwrap();
+            gzip.finish().unwrap()
+        }
+        media::LAYER_ZSTD => zstd::encode_all(tar.as_slice(), 1).unwrap(),
+        _ => tar,
+    };
+    (bytes, diff_id)
 }
 
 /// Bytes that do not compress, the same for the same seed.
@@ -69,15 +77,20 @@ pub fn noise(seed: &str, length: usize) -> Vec<u8> {
 
 /// An index of two images (amd64, arm64) that share a layer, and an SBOM that refers to the first.
 pub fn image(seed: &str) -> ImageContent {
+    image_of(seed, media::LAYER_GZIP)
+}
+
+/// The same with layers of this media type.
+pub fn image_of(seed: &str, layers: &str) -> ImageContent {
     let placeholder = Descriptor::of(media::INDEX, b"");
     let mut image = ImageContent::new(placeholder.clone(), bytes::Bytes::new());
     image.manifests.clear();
-    let (shared, shared_id) = layer("shared", &noise("shared", 200_000));
-    let shared = image.add_bytes(media::LAYER_GZIP, shared);
+    let (shared, shared_id) = layer("shared", &noise("shared", 200_000), layers);
+    let shared = image.add_bytes(layers, shared);
     let mut children = Vec::new();
     for architecture in ["amd64", "arm64"] {
-        let (own, own_id) = layer("etc/own", &noise(&format!("{seed} {architecture}"), 50_000));
-        let own = image.add_bytes(media::LAYER_GZIP, own);
+        let (own, own_id) = layer("etc/own", &noise(&format!("{seed} {architecture}"), 50_000), layers);
+        let own = image.add_bytes(layers, own);
         let config = ImageConfig {
             architecture: architecture.to_owned(),
             os: "linux".to_owned(),

@@ -140,6 +140,20 @@ async fn locations_may_be_anywhere() {
     assert!(error.to_string().contains("without a Location"), "{error}");
 }
 
+/// In a process of its own, since the environment is the process's.
+#[test]
+fn a_proxy_is_not_asked_for_this_machine() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "uploads::locations_may_be_anywhere"])
+        .envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 #[tokio::test]
 async fn mounts() {
     let (blob, descriptor) = blob();
