@@ -4,12 +4,12 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use perijove_oci::auth::Keyring;
 use perijove_oci::client::{Client, Settings};
-use perijove_oci::report::Silent;
+use perijove_oci::report::{Event, Reporter, Silent};
 use perijove_oci::{
     Config, Descriptor, Digest, ImageConfig, ImageContent, Index, Manifest, Platform, Reference, RootFs,
     media,
@@ -18,6 +18,37 @@ use perijove_oci::{
 /// A client that knows no credentials.
 pub fn anonymous() -> Client {
     Client::with(Settings::default(), Arc::new(Silent)).unwrap()
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+pub struct Recorder(Mutex<Vec<Event>>);
+
+impl Reporter for Recorder {
+    fn report(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Recorder {
+    /// A client that reports to it.
+    pub fn client(self: &Arc<Self>) -> Client {
+        Client::with(Settings::default(), Arc::clone(self) as Arc<dyn Reporter>).unwrap()
+    }
+
+    /// Asserts that one task started, advanced by all of its bytes and no more, and finished.
+    pub fn assert_one_task(&self, verb: &str, size: u64) {
+        let events = self.0.lock().unwrap().clone();
+        let (first, last) = (events.first().unwrap(), events.last().unwrap());
+        let Event::Started { task, what, total_bytes } = first else { panic!("{first:?}") };
+        assert!(what.starts_with(verb) && *total_bytes == Some(size), "{what} {total_bytes:?}");
+        assert_eq!(*last, Event::Finished { task: *task });
+        let done = events
+            .iter()
+            .map(|e| if let Event::Advanced { bytes, .. } = e { *bytes } else { 0 })
+            .sum::<u64>();
+        assert_eq!(done, size);
+    }
 }
 
 /// A client with this auth file.

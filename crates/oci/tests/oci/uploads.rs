@@ -1,12 +1,13 @@
 //! Pushing blobs over connections that break, to registries of all habits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perijove_oci::client::{How, Sent};
 use perijove_oci::{Blob, Descriptor};
 
 use crate::fake::{Answer, Fake, Request};
-use crate::support::{anonymous, noise, repo};
+use crate::support::{Recorder, anonymous, noise, repo};
 
 const SIZE: usize = 4_000_000;
 const CUT: usize = 1_500_000;
@@ -39,9 +40,11 @@ async fn a_cut_upload_goes_on_where_it_ended() {
         _ => common(request),
     });
     let (blob, descriptor) = blob();
-    let client = anonymous();
+    let recorder = Arc::new(Recorder::default());
+    let client = recorder.client();
     let sent = client.push_blob(&repo(&fake.address, "a"), &descriptor, &blob, &[]).await.unwrap();
     assert_eq!(sent.how, How::Uploaded);
+    recorder.assert_one_task("push a", SIZE as u64);
     assert!(sent.bytes_sent >= SIZE as u64 && sent.bytes_sent == client.sent_bytes(), "{sent:?}");
     let puts = puts(&fake);
     assert_eq!(puts.len(), 2);
