@@ -73,6 +73,11 @@ pub fn write_layout(dir: &Path, image: &ImageContent, tag: Option<&str>) -> Resu
     layout.list(entries(image, tag)?, tag)
 }
 
+/// Makes the layout `dir` where it is missing. Fails where the folder is something else.
+pub(crate) fn prepare(dir: &Path) -> Result<()> {
+    Layout::open(dir).map(drop)
+}
+
 /// Reads the image that the layout `dir` lists under `tag`; without a tag, the only one it lists. Manifests
 /// are checked against their digests, blobs for being there with their sizes.
 pub fn read_layout(dir: &Path, tag: Option<&str>) -> Result<ImageContent> {
@@ -226,7 +231,15 @@ impl Layout {
                 let reason = format!("the folder is no image layout, it holds {}", stranger.path().display());
                 return Err(Error::content(&dir.display(), reason));
             }
-            replace(dir, &path, &marker())?;
+            // Of two who make a layout at a time, both must lock the same file.
+            let mut file = temporary(dir)?;
+            file.write_all(&marker()).map_err(Error::io(&path))?;
+            match file.persist_noclobber(&path) {
+                Err(e) if e.error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::Io { path, source: e.error });
+                }
+                _ => {}
+            }
         }
         let lock = File::open(&path).map_err(Error::io(&path))?;
         match lock.lock() {

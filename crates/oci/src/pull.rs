@@ -96,6 +96,8 @@ impl Client {
         parallel: usize,
     ) -> Result<ImageContent> {
         let image = self.remote_image(reference, platform).await?;
+        let layout = dir.to_owned();
+        blocking(move || layout::prepare(&layout)).await?;
         let image = self.localize(image, &dir.join("blobs"), parallel).await?;
         let (dir, tag) = (dir.to_owned(), tag.map(str::to_owned));
         blocking(move || {

@@ -17,6 +17,7 @@ use base64::Engine as _;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
+use crate::client::Route;
 use crate::error::{Error, Result};
 pub use keyring::{Credential, Keyring};
 use token::{Issuer, Token};
@@ -69,7 +70,7 @@ type TokenSlot = Arc<tokio::sync::Mutex<Option<Token>>>;
 /// Credentials, what registries want, and the tokens at hand.
 pub(crate) struct Auth {
     keyring: Keyring,
-    client: reqwest::Client,
+    client: Route,
     wanted: Mutex<HashMap<String, Wanted>>,
     /// Scopes that a registry named and that we had not thought of.
     learned: Mutex<HashMap<Access, BTreeSet<String>>>,
@@ -79,7 +80,7 @@ pub(crate) struct Auth {
 
 impl Auth {
     /// `client` must not carry a request's body or credentials to another origin.
-    pub fn new(keyring: Keyring, client: reqwest::Client) -> Self {
+    pub fn new(keyring: Keyring, client: Route) -> Self {
         Auth {
             keyring,
             client,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::basic;
 use super::keyring::Credential;
-use crate::client::endpoint;
+use crate::client::{Route, endpoint};
 use crate::error::{Error, Refusal, Result};
 use crate::http;
 
@@ -52,17 +52,18 @@ impl Issuer {
     /// A token for `scopes`, as the owner of `credential`.
     pub async fn token(
         &self,
-        client: &reqwest::Client,
+        client: &Route,
         scopes: &[String],
         credential: Option<&Credential>,
     ) -> Result<Token> {
         let request = || match credential {
             Some(Credential::Identity(refresh)) => client
+                .to(&self.realm)
                 .post(self.realm.clone())
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(self.form(scopes, refresh)),
             credential => {
-                let request = client.get(self.query(scopes));
+                let request = client.to(&self.realm).get(self.query(scopes));
                 match credential {
                     Some(Credential::Password { user, password }) => {
                         request.header(AUTHORIZATION, basic(user, password))

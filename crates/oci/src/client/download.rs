@@ -79,7 +79,7 @@ impl Client {
             let have = part.have;
             let answer = self
                 .send(&access, &url, Again::Yes, || {
-                    let get = self.0.http.get(url.clone());
+                    let get = self.0.http.to(&url).get(url.clone());
                     if have > 0 { get.header(RANGE, format!("bytes={have}-")) } else { get }
                 })
                 .await?;

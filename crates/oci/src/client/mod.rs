@@ -10,6 +10,7 @@ mod put;
 mod read;
 mod referrers;
 mod request;
+mod route;
 mod upload;
 
 use std::collections::HashSet;
@@ -21,12 +22,12 @@ use reqwest::Url;
 
 use crate::auth::{Auth, Keyring};
 use crate::error::{Error, Result};
-use crate::http;
 use crate::reference::Reference;
 use crate::report::Reporter;
 
 pub(crate) use download::permissions;
 pub use read::Fetched;
+pub(crate) use route::Route;
 pub use upload::{How, Sent};
 
 /// Talks to registries. Clones share connections, tokens and counters.
@@ -34,9 +35,9 @@ pub use upload::{How, Sent};
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    http: reqwest::Client,
+    http: Route,
     /// For bodies that take their time: reqwest counts its read time limit from the start of the request.
-    uploads: reqwest::Client,
+    uploads: Route,
     auth: Auth,
     insecure: Vec<String>,
     reporter: Arc<dyn Reporter>,
@@ -79,17 +80,18 @@ impl Client {
 
     /// A client with these settings.
     pub fn with(settings: Settings, reporter: Arc<dyn Reporter>) -> Result<Self> {
-        let build = |b: reqwest::ClientBuilder| b.build().map_err(|e| Error::Setup(crate::error::cause(&e)));
         // A token request carries secrets in its body, which a redirect to elsewhere must not take along.
-        let same_origin = reqwest::redirect::Policy::custom(|attempt| {
-            let stays =
-                attempt.previous().last().is_some_and(|from| endpoint::same_origin(from, attempt.url()));
-            if stays && attempt.previous().len() < 10 { attempt.follow() } else { attempt.stop() }
-        });
-        let tokens = build(http::builder().redirect(same_origin).referer(false))?;
+        let same_origin = || {
+            reqwest::redirect::Policy::custom(|attempt| {
+                let from = attempt.previous().last();
+                let stays = from.is_some_and(|from| endpoint::same_origin(from, attempt.url()));
+                if stays && attempt.previous().len() < 10 { attempt.follow() } else { attempt.stop() }
+            })
+        };
+        let tokens = Route::new(|b| b.redirect(same_origin()))?;
         Ok(Client(Arc::new(Inner {
-            http: build(http::builder().referer(false))?,
-            uploads: build(http::builder().referer(false).read_timeout(Duration::from_secs(24 * 3600)))?,
+            http: Route::new(|b| b)?,
+            uploads: Route::new(|b| b.read_timeout(Duration::from_secs(24 * 3600)))?,
             auth: Auth::new(settings.keyring, tokens),
             insecure: settings.insecure,
             reporter,

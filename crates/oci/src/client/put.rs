@@ -116,7 +116,7 @@ impl Client {
         let sent = AtomicU64::new(0);
         let make = || {
             sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            self.0.http.put(url.clone()).header(CONTENT_TYPE, media_type).body(bytes.clone())
+            self.0.http.to(url).put(url.clone()).header(CONTENT_TYPE, media_type).body(bytes.clone())
         };
         let answer = self.send(access, url, Again::Yes, make).await;
         let sent = sent.into_inner();

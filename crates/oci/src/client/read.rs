@@ -98,7 +98,7 @@ impl Client {
         reference: &Reference,
         url: &Url,
     ) -> Result<Option<Descriptor>> {
-        let make = || self.0.http.head(url.clone()).header(ACCEPT, MANIFESTS);
+        let make = || self.0.http.to(url).head(url.clone()).header(ACCEPT, MANIFESTS);
         let answer = self.send(access, url, Again::Yes, make).await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -138,7 +138,7 @@ impl Client {
         digest: &Digest,
     ) -> Result<bool> {
         let url = self.url(repo, &format!("blobs/{digest}"))?;
-        let answer = self.send(access, &url, Again::Yes, || self.0.http.head(url.clone())).await?;
+        let answer = self.send(access, &url, Again::Yes, || self.0.http.to(&url).head(url.clone())).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),

@@ -80,7 +80,7 @@ impl Client {
         let mut tries = 0;
         loop {
             let answer = self
-                .send(access, url, Again::Yes, || self.0.http.get(url.clone()).header(ACCEPT, accept))
+                .send(access, url, Again::Yes, || self.0.http.to(url).get(url.clone()).header(ACCEPT, accept))
                 .await?;
             if answer.status() == StatusCode::NOT_FOUND {
                 return Ok(None);

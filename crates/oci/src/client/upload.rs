@@ -159,30 +159,32 @@ impl Client {
             url.query_pairs_mut().append_pair("from", from);
             access = access.and_pull(from);
         }
-        match self.post(&access, &url).await {
+        // A mount that fails is no failure: the blob is sent, and that tells what is really wrong.
+        let again = if from.is_some() { Again::Yes } else { Again::No };
+        match self.post(&access, &url, again).await {
             Ok(start) => Ok(Some(start)),
-            Err(Error::Refused(refusal)) if (400..500).contains(&refusal.status) && refusal.status != 429 => {
-                // A registry without this refinement; or one where the token does not cover `from`.
-                if let (None, Ok(mut set)) = (from, no_anonymous.lock()) {
+            Err(Error::Refused(refusal)) => {
+                let unheard_of = from.is_none() && !matches!(refusal.status, 401 | 403 | 429);
+                if let (true, Ok(mut set)) = (unheard_of, no_anonymous.lock()) {
                     set.insert(repo.registry.clone());
                 }
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 
     async fn start(&self, access: &Access, repo: &Reference) -> Result<Session> {
         let url = self.url(repo, "blobs/uploads/")?;
-        match self.post(access, &url).await? {
+        match self.post(access, &url, Again::Yes).await? {
             Start::Session(session) => Ok(session),
             Start::Mounted => Err(Error::answer(&url, "it says 201 to the start of an upload")),
         }
     }
 
-    async fn post(&self, access: &Access, url: &Url) -> Result<Start> {
-        let make = || self.0.http.post(url.clone()).header(CONTENT_LENGTH, 0);
-        let answer = self.send(access, url, Again::Yes, make).await?;
+    async fn post(&self, access: &Access, url: &Url, again: Again) -> Result<Start> {
+        let make = || self.0.http.to(url).post(url.clone()).header(CONTENT_LENGTH, 0);
+        let answer = self.send(access, url, again, make).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(Start::Mounted),
             StatusCode::ACCEPTED => {
@@ -236,7 +238,7 @@ impl Upload<'_> {
         let url = &session.location;
         let answer = self
             .client
-            .send(&self.access, url, Again::Yes, || self.client.0.http.get(url.clone()))
+            .send(&self.access, url, Again::Yes, || self.client.0.http.to(url).get(url.clone()))
             .await
             .ok()?;
         if !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::ACCEPTED | StatusCode::OK) {
@@ -253,7 +255,7 @@ impl Upload<'_> {
         let Session { offset, .. } = *session;
         let size = self.descriptor.size;
         let make = || {
-            let put = self.client.0.uploads.put(url.clone());
+            let put = self.client.0.uploads.to(&url).put(url.clone());
             let put =
                 put.header(CONTENT_TYPE, "application/octet-stream").header(CONTENT_LENGTH, size - offset);
             let put = match (offset, size - offset) {

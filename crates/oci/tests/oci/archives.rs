@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use perijove_oci::{Blob, Digest, Platform, archive};
+use perijove_oci::{Blob, Digest, Platform, archive, media};
 
-use crate::support::{has, image};
+use crate::support::{has, image, image_of};
 
 fn names() -> Vec<String> {
     vec!["localhost/team/app:1.0".to_owned()]
@@ -66,7 +66,7 @@ fn nothing_is_left_of_an_archive_that_fails() {
     assert_eq!(fs::read(&file).unwrap(), b"old");
 }
 
-/// podman with a store of its own; `None` where it is missing or cannot work here.
+/// podman with a store of its own: whether it succeeded, and what it said.
 fn podman(root: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new("podman")
         .args(["--storage-driver", "vfs", "--root"])
@@ -88,23 +88,25 @@ fn podman_loads_both() {
     if !has("podman", test) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let image = image("one");
-    let manifest = image.image_for(&amd64()).unwrap();
-    let config = image.links(&manifest).unwrap().config.unwrap().digest;
-    let (oci, docker) = (folder.path().join("oci.tar"), folder.path().join("docker.tar"));
-    archive::write_oci_archive(&oci, &image, Some("1.0")).unwrap();
-    assert_eq!(archive::write_docker_archive(&docker, &image, &amd64(), &names()).unwrap(), config);
+    for layers in [media::LAYER, media::LAYER_GZIP, media::LAYER_ZSTD] {
+        let folder = tempfile::tempdir().unwrap();
+        let image = image_of("one", layers);
+        let manifest = image.image_for(&amd64()).unwrap();
+        let config = image.links(&manifest).unwrap().config.unwrap().digest;
+        let (oci, docker) = (folder.path().join("oci.tar"), folder.path().join("docker.tar"));
+        archive::write_oci_archive(&oci, &image, Some("1.0")).unwrap();
+        assert_eq!(archive::write_docker_archive(&docker, &image, &amd64(), &names()).unwrap(), config);
 
-    let (ok, text) = podman(folder.path(), &["load", "--input", docker.to_str().unwrap()]);
-    assert!(ok, "{text}");
-    let (_, id) =
-        podman(folder.path(), &["images", "--no-trunc", "--format", "{{.ID}}", "localhost/team/app:1.0"]);
-    assert_eq!(id.trim(), config.to_string());
-    let (ok, text) = podman(folder.path(), &["rmi", "localhost/team/app:1.0"]);
-    assert!(ok, "{text}");
+        let (ok, text) = podman(folder.path(), &["load", "--input", docker.to_str().unwrap()]);
+        assert!(ok, "{layers}: {text}");
+        let (_, id) =
+            podman(folder.path(), &["images", "--no-trunc", "--format", "{{.ID}}", "localhost/team/app:1.0"]);
+        assert_eq!(id.trim(), config.to_string());
+        let (ok, text) = podman(folder.path(), &["rmi", "localhost/team/app:1.0"]);
+        assert!(ok, "{layers}: {text}");
 
-    let source = format!("oci-archive:{}:1.0", oci.display());
-    let (ok, text) = podman(folder.path(), &["pull", "--quiet", "--arch", "amd64", &source]);
-    assert!(ok && text.contains(config.hex()), "{text}");
+        let source = format!("oci-archive:{}:1.0", oci.display());
+        let (ok, text) = podman(folder.path(), &["pull", "--quiet", "--arch", "amd64", &source]);
+        assert!(ok && text.contains(config.hex()), "{text}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Fetching blobs over connections that break.
 
+use std::sync::Arc;
+
 use perijove_oci::{Descriptor, Error};
 
 use crate::fake::{Answer, Fake};
-use crate::support::{anonymous, noise, repo};
+use crate::support::{Recorder, anonymous, noise, repo};
 
 const SIZE: usize = 3_000_000;
 const CUT: usize = 1_100_000;
@@ -36,7 +38,8 @@ async fn a_cut_download_goes_on_where_it_ended() {
     });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blob");
-    let client = anonymous();
+    let recorder = Arc::new(Recorder::default());
+    let client = recorder.client();
     let received = client.blob_to_file(&repo(&fake.address, "a"), &descriptor, &path).await.unwrap();
     assert_eq!(received, SIZE as u64, "no byte came twice");
     assert_eq!(client.received_bytes(), SIZE as u64);
@@ -44,6 +47,7 @@ async fn a_cut_download_goes_on_where_it_ended() {
     let ranges: Vec<_> = fake.log().iter().map(|r| r.header("range").map(str::to_owned)).collect();
     assert_eq!(ranges, [None, Some(format!("bytes={CUT}-")), Some(format!("bytes={}-", CUT + 700_000))]);
     assert_eq!(files(&folder), ["blob"]);
+    recorder.assert_one_task("pull a", SIZE as u64);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod archives;
 mod auth;
+mod cutter;
 mod downloads;
 mod fake;
 mod layouts;

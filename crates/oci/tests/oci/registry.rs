@@ -1,10 +1,14 @@
 //! Against Debian's docker-registry: push, pull, mount, copy, tags, referrers, users.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use perijove_oci::client::How;
 use perijove_oci::push::PARALLEL;
-use perijove_oci::{Digest, Error, layout, media};
+use perijove_oci::{Blob, Descriptor, Digest, Error, layout, media};
 
-use crate::support::{Registry, anonymous, image, with_auth};
+use crate::cutter;
+use crate::support::{Registry, anonymous, image, noise, repo, with_auth};
 
 fn tags(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
@@ -88,6 +92,27 @@ async fn a_small_change_moves_little() {
     let report = client.push_image(&there, &copy, &tags(&["2"]), &[], PARALLEL).await.unwrap();
     assert_eq!(report.uploaded.len(), copy.blobs.len());
     assert_eq!(client.head(&there.with_tag("2")).await.unwrap().unwrap().digest, two.root.digest);
+}
+
+#[tokio::test]
+async fn a_wire_that_is_cut_half_way() {
+    let Some(registry) = Registry::start("a_wire_that_is_cut_half_way") else { return };
+    let bytes = noise("wire", 6_000_000);
+    let descriptor = Descriptor::of("x", &bytes);
+    let blob = Blob::Bytes(bytes.clone().into());
+    let client = anonymous();
+    let cut = Arc::new(AtomicBool::new(false));
+    let wired = repo(&cutter::wire(&registry.address, 2_000_000, &cut), "app");
+    let sent = client.push_blob(&wired, &descriptor, &blob, &[]).await.unwrap();
+    assert!(cut.swap(false, Ordering::SeqCst), "the upload was cut");
+    assert!(sent.how == How::Uploaded && sent.bytes_sent > descriptor.size, "{sent:?}");
+    assert!(client.blob_exists(&registry.repo("app"), &descriptor.digest).await.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blob");
+    let received = client.blob_to_file(&wired, &descriptor, &path).await.unwrap();
+    assert!(cut.load(Ordering::SeqCst), "the download was cut");
+    assert_eq!(received, descriptor.size, "and went on where it ended");
+    assert!(std::fs::read(&path).unwrap() == bytes);
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use perijove_oci::auth::Keyring;
 use perijove_oci::client::{Client, Settings};
-use perijove_oci::report::Silent;
+use perijove_oci::report::{Event, Reporter, Silent};
 use perijove_oci::{
     Config, Descriptor, Digest, ImageConfig, ImageContent, Index, Manifest, Platform, Reference, RootFs,
     media,
@@ -18,6 +18,37 @@ use perijove_oci::{
 /// A client that knows no credentials.
 pub fn anonymous() -> Client {
     Client::with(Settings::default(), Arc::new(Silent)).unwrap()
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+pub struct Recorder(Mutex<Vec<Event>>);
+
+impl Reporter for Recorder {
+    fn report(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Recorder {
+    /// A client that reports to it.
+    pub fn client(self: &Arc<Self>) -> Client {
+        Client::with(Settings::default(), Arc::clone(self) as Arc<dyn Reporter>).unwrap()
+    }
+
+    /// Asserts that one task started, advanced by all of its bytes and no more, and finished.
+    pub fn assert_one_task(&self, verb: &str, size: u64) {
+        let events = self.0.lock().unwrap().clone();
+        let (first, last) = (events.first().unwrap(), events.last().unwrap());
+        let Event::Started { task, what, total_bytes } = first else { panic!("{first:?}") };
+        assert!(what.starts_with(verb) && *total_bytes == Some(size), "{what} {total_bytes:?}");
+        assert_eq!(*last, Event::Finished { task: *task });
+        let done = events
+            .iter()
+            .map(|e| if let Event::Advanced { bytes, .. } = e { *bytes } else { 0 })
+            .sum::<u64>();
+        assert_eq!(done, size);
+    }
 }
 
 /// A client with this auth file.
@@ -42,17 +73,25 @@ pub fn has(program: &str, test: &str) -> bool {
     found
 }
 
-/// A tar layer with one file, gzip; its diff id.
-fn layer(name: &str, text: &[u8]) -> (Vec<u8>, Digest) {
+/// A tar layer with one file, of this media type, and its diff id.
+fn layer(name: &str, text: &[u8], media_type: &str) -> (Vec<u8>, Digest) {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(text.len() as u64);
     header.set_mode(0o644);
     tar.append_data(&mut header, name, text).unwrap();
     let tar = tar.into_inner().unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&tar).unwrap();
-    (gzip.finish().unwrap(), Digest::sha256(&tar))
+    let diff_id = Digest::sha256(&tar);
+    let bytes = match media_type {
+        media::LAYER_GZIP => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&tar).unwrap();
+            gzip.finish().unwrap()
+        }
+        media::LAYER_ZSTD => zstd::encode_all(tar.as_slice(), 1).unwrap(),
+        _ => tar,
+    };
+    (bytes, diff_id)
 }
 
 /// Bytes that do not compress, the same for the same seed.
@@ -69,15 +108,20 @@ pub fn noise(seed: &str, length: usize) -> Vec<u8> {
 
 /// An index of two images (amd64, arm64) that share a layer, and an SBOM that refers to the first.
 pub fn image(seed: &str) -> ImageContent {
+    image_of(seed, media::LAYER_GZIP)
+}
+
+/// The same with layers of this media type.
+pub fn image_of(seed: &str, layers: &str) -> ImageContent {
     let placeholder = Descriptor::of(media::INDEX, b"");
     let mut image = ImageContent::new(placeholder.clone(), bytes::Bytes::new());
     image.manifests.clear();
-    let (shared, shared_id) = layer("shared", &noise("shared", 200_000));
-    let shared = image.add_bytes(media::LAYER_GZIP, shared);
+    let (shared, shared_id) = layer("shared", &noise("shared", 200_000), layers);
+    let shared = image.add_bytes(layers, shared);
     let mut children = Vec::new();
     for architecture in ["amd64", "arm64"] {
-        let (own, own_id) = layer("etc/own", &noise(&format!("{seed} {architecture}"), 50_000));
-        let own = image.add_bytes(media::LAYER_GZIP, own);
+        let (own, own_id) = layer("etc/own", &noise(&format!("{seed} {architecture}"), 50_000), layers);
+        let own = image.add_bytes(layers, own);
         let config = ImageConfig {
             architecture: architecture.to_owned(),
             os: "linux".to_owned(),

@@ -1,12 +1,13 @@
 //! Pushing blobs over connections that break, to registries of all habits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perijove_oci::client::{How, Sent};
 use perijove_oci::{Blob, Descriptor};
 
 use crate::fake::{Answer, Fake, Request};
-use crate::support::{anonymous, noise, repo};
+use crate::support::{Recorder, anonymous, noise, repo};
 
 const SIZE: usize = 4_000_000;
 const CUT: usize = 1_500_000;
@@ -39,9 +40,11 @@ async fn a_cut_upload_goes_on_where_it_ended() {
         _ => common(request),
     });
     let (blob, descriptor) = blob();
-    let client = anonymous();
+    let recorder = Arc::new(Recorder::default());
+    let client = recorder.client();
     let sent = client.push_blob(&repo(&fake.address, "a"), &descriptor, &blob, &[]).await.unwrap();
     assert_eq!(sent.how, How::Uploaded);
+    recorder.assert_one_task("push a", SIZE as u64);
     assert!(sent.bytes_sent >= SIZE as u64 && sent.bytes_sent == client.sent_bytes(), "{sent:?}");
     let puts = puts(&fake);
     assert_eq!(puts.len(), 2);
@@ -138,6 +141,20 @@ async fn locations_may_be_anywhere() {
     });
     let error = client.push_blob(&repo(&nowhere.address, "a"), &descriptor, &blob, &[]).await.unwrap_err();
     assert!(error.to_string().contains("without a Location"), "{error}");
+}
+
+/// In a process of its own, since the environment is the process's.
+#[test]
+fn a_proxy_is_not_asked_for_this_machine() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "uploads::locations_may_be_anywhere"])
+        .envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[tokio::test]
