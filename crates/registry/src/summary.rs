@@ -48,6 +48,10 @@ impl Summary {
     /// # Errors
     /// A sentence for the client when it is not a JSON object, or a field has the wrong shape.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        // serde reads a list as the fields in order; a manifest is no list.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err("the manifest is not a JSON object".to_owned());
+        }
         serde_json::from_slice(bytes).map_err(|e| format!("the manifest is not valid: {e}"))
     }
 

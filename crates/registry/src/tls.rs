@@ -15,7 +15,7 @@ use crate::settings::TlsFiles;
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
     let error = |path: &Path, reason: String| Error::Certificate { path: path.to_owned(), reason };
     let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).and_then(|certificates| certificates.collect());
+        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|e| error(&files.certificate, e.to_string()))?;
     if chain.is_empty() {
         return Err(error(&files.certificate, "there is no certificate in it".to_owned()));

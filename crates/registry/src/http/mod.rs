@@ -145,7 +145,7 @@ impl App {
             Route::Support | Route::Catalog => self.authorize_entry(&who)?,
             // Nobody but a push looks at an upload.
             Route::Uploads(name) | Route::Upload(name, _) => {
-                self.authorize(&who, name.as_str(), Action::Write)?
+                self.authorize(&who, name.as_str(), Action::Write)?;
             }
             Route::Tags(name)
             | Route::Referrers(name, _)
