@@ -138,9 +138,7 @@ async fn build(
     let out = temporary.path().join("out");
     std::fs::copy(&archive, &source).map_err(Error::io(&source))?;
     let mut command = index.uv();
-    command
-        .args(["build", "--wheel", "--quiet", "--no-python-downloads", "--no-sources", "--out-dir"])
-        .arg(&out);
+    command.args(["build", "--wheel", "--no-python-downloads", "--no-sources", "--out-dir"]).arg(&out);
     command.arg("--").arg(&source);
     if let Some(python) = python(index, target).await? {
         command.env("UV_PYTHON", python);
@@ -152,10 +150,9 @@ async fn build(
     }
     let output = UV.run(command, b"").await?;
     if !output.status.success() {
-        let reason = format!(
-            "has no wheel that fits, and its source does not build into a pure-Python one:\n{}",
-            last_words(&output)
-        );
+        let said = last_words(&output).replace(&format!("{}/", temporary.path().display()), "");
+        let reason =
+            format!("has no wheel that fits, and its source does not build into a pure-Python one:\n{said}");
         return Err(refused(name, &reason));
     }
     let made: Vec<_> =
