@@ -1,5 +1,7 @@
 //! Made packages, and an index that serves them as JSON or as HTML.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -131,7 +133,7 @@ pub fn answer(files: &[Made], style: Style, asked: &Asked) -> Answer {
                     serde_json::json!({
                         "filename": f.filename, "url": format!("../../files/{}", f.filename), "size": f.bytes.len(),
                         "hashes": {"sha256": Digest::sha256(&f.bytes).hex()}, "requires-python": f.requires_python,
-                        "yanked": f.yanked.map_or(serde_json::Value::Bool(false), |y| y.into()),
+                        "yanked": f.yanked.map_or(serde_json::Value::Bool(false), Into::into),
                     })
                 })
                 .collect();
