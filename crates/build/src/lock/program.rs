@@ -64,6 +64,13 @@ impl Program {
     }
 }
 
+/// uv's options for the interpreter that it works with. Any Python 3 will do, for uv is told the image's version
+/// besides: without them it tries every interpreter of the machine in search of that very version, which takes
+/// 10 s and more under pyenv. `UV_PYTHON` holds where it is set.
+pub fn any_python() -> &'static [&'static str] {
+    if std::env::var_os("UV_PYTHON").is_some() { &[] } else { &["--python", "3"] }
+}
+
 /// What a program said before it failed: the end of stderr, else of stdout, without credentials.
 pub fn last_words(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);

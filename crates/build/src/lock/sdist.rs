@@ -12,7 +12,7 @@ use regex::Regex;
 
 use super::index::locate::WHEELS;
 use super::index::{Index, IndexFile};
-use super::program::{UV, last_words};
+use super::program::{UV, any_python, last_words};
 use super::requirements::{LockedWheel, RequirementsLock};
 use super::wheels::Tags;
 use super::wheels::filename::{WheelName, normalise, sdist_version};
@@ -87,7 +87,7 @@ pub async fn wheel(
         .fetcher()
         .reporter()
         .report(Event::Note(format!("building a wheel of {name} {version} from its source")));
-    let (filename, bytes) = build(index, name, file, &digest, target).await?;
+    let (filename, bytes) = build(index, name, file, &digest).await?;
     let parsed: WheelName =
         filename.parse().map_err(|reason| Error::Archive { archive: filename.clone(), reason })?;
     let mut runs = parsed.is_any();
@@ -121,13 +121,7 @@ fn kept(lock: &RequirementsLock, name: &str, sdist: &Digest, image: &Path) -> Op
     (Digest::sha256(&bytes) == wheel.digest).then(|| Built { wheel: wheel.clone(), bytes })
 }
 
-async fn build(
-    index: &Index,
-    name: &str,
-    file: &IndexFile,
-    digest: &Digest,
-    target: &PythonTarget,
-) -> Result<(String, Vec<u8>)> {
+async fn build(index: &Index, name: &str, file: &IndexFile, digest: &Digest) -> Result<(String, Vec<u8>)> {
     let archive = match file.url.to_file_path() {
         Ok(path) => path,
         Err(()) => index.fetcher().file(&file.url, &file.filename, digest, file.size).await?,
@@ -138,13 +132,8 @@ async fn build(
     let out = temporary.path().join("out");
     std::fs::copy(&archive, &source).map_err(Error::io(&source))?;
     let mut command = index.uv();
-    command
-        .args(["build", "--wheel", "--quiet", "--no-python-downloads", "--no-sources", "--out-dir"])
-        .arg(&out);
-    command.arg("--").arg(&source);
-    if let Some(python) = python(index, target).await? {
-        command.env("UV_PYTHON", python);
-    }
+    command.args(["build", "--wheel", "--no-python-downloads", "--no-sources", "--out-dir"]).arg(&out);
+    command.args(any_python()).arg("--").arg(&source);
     for (variable, value) in
         [("SOURCE_DATE_EPOCH", EPOCH.to_string().as_str()), ("PYTHONHASHSEED", "0"), ("TZ", "UTC")]
     {
@@ -152,10 +141,9 @@ async fn build(
     }
     let output = UV.run(command, b"").await?;
     if !output.status.success() {
-        let reason = format!(
-            "has no wheel that fits, and its source does not build into a pure-Python one:\n{}",
-            last_words(&output)
-        );
+        let said = last_words(&output).replace(&format!("{}/", temporary.path().display()), "");
+        let reason =
+            format!("has no wheel that fits, and its source does not build into a pure-Python one:\n{said}");
         return Err(refused(name, &reason));
     }
     let made: Vec<_> =
@@ -164,15 +152,6 @@ async fn build(
     let wheel = wheel.ok_or_else(|| refused(name, "has a source that builds no wheel"))?;
     let filename = wheel.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     Ok((filename, std::fs::read(wheel).map_err(Error::io(wheel))?))
-}
-
-/// The image's own version of Python, where this machine has it; a pure-Python wheel can be built by another.
-async fn python(index: &Index, target: &PythonTarget) -> Result<Option<String>> {
-    let version = format!("{}.{}", target.python.0, target.python.1);
-    let mut command = index.uv();
-    command.args(["python", "find", "--quiet", "--no-python-downloads", "--no-project", &version]);
-    let output = UV.run(command, b"").await?;
-    Ok(output.status.success().then_some(version))
 }
 
 /// Names the package when uv could not even read a source's metadata.

@@ -43,10 +43,11 @@ impl Index {
     ) -> Result<WheelChoice> {
         let key = format!("{} {} {target} {platform} {:?}", pin.name, pin.version, pin.hashes);
         let memo = self.fetcher.cache().join("wheel-names").join(Digest::sha256(key.as_bytes()).hex());
-        if let Some(known) = std::fs::read(&memo).ok().and_then(|b| serde_json::from_slice::<Memo>(&b).ok()) {
-            if pin.hashes.contains(&known.digest) && known.filename.parse::<WheelName>().is_ok() {
-                return Ok(pin.chosen(known.filename, known.digest, known.size));
-            }
+        if let Some(known) = std::fs::read(&memo).ok().and_then(|b| serde_json::from_slice::<Memo>(&b).ok())
+            && pin.hashes.contains(&known.digest)
+            && known.filename.parse::<WheelName>().is_ok()
+        {
+            return Ok(pin.chosen(known.filename, known.digest, known.size));
         }
         let files = self.files(&pin.name).await?;
         let mut wheels = Vec::new();

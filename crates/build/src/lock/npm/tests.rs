@@ -62,7 +62,7 @@ fn refuses_what_cannot_be_installed() {
         (r#""node_modules/a":{"version":"../1"}"#.to_owned(), "not one of a registry"),
         (r#""node_modules/a":{}"#.to_owned(), "no name and version"),
     ] {
-        let error = parse(&[packages.clone()]).unwrap_err();
+        let error = parse(std::slice::from_ref(&packages)).unwrap_err();
         assert!(error.to_string().contains(want), "{packages}: {error}");
         assert!(error.to_string().starts_with("package-lock.json: packages.\""), "{error}");
     }

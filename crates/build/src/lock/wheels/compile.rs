@@ -8,7 +8,7 @@ use perijove_oci::Platform;
 use super::requirement::is_project_name;
 use super::target::PythonTarget;
 use crate::lock::index::Index;
-use crate::lock::program::{UV, last_words};
+use crate::lock::program::{UV, any_python, last_words};
 use crate::lock::requirements::{Pin, RequirementsLock};
 use crate::{Error, Result};
 
@@ -71,6 +71,7 @@ impl Question<'_> {
         command.args(["--annotation-style", "line", "--no-python-downloads"]);
         command.args(["--python-version", &format!("{}.{}", self.target.python.0, self.target.python.1)]);
         command.args(["--python-platform", &self.target.uv_platform(platform)?]);
+        command.args(any_python());
         match sdists {
             Sdists::Never => {
                 command.arg("--no-build");
