@@ -1,7 +1,9 @@
 //! Runs an image: docker, podman, runc or the built-in runtime.
+mod archive;
 mod builtin;
 pub mod check;
 mod choice;
+mod client;
 mod container;
 mod error;
 mod image;
