@@ -2,7 +2,8 @@
 //! exactly the digest that is to be released, each in a container of its own.
 //!
 //! A service is asked from inside its container's network, which has nothing but a loopback device: what
-//! else listens on this machine's ports does not matter.
+//! else listens on this machine's ports does not matter. docker and podman publish the port at a free one
+//! instead, so there the service must listen on all addresses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,7 +92,7 @@ pub async fn run(
         result.verdict = Verdict::Untested(format!("the image is for {platform}, this machine is {host}"));
         return Ok(result);
     }
-    engine.unpack(&image).await?;
+    engine.unpack(source, &image).await?;
     let (last, sink) = last_lines();
     let began = Instant::now();
     let verdict = match check {
@@ -154,8 +155,13 @@ async fn service(
     let Some((authority, target)) = request(get) else {
         return Ok(Err(format!("{get} is no http:// URL that can be asked without TLS")));
     };
-    let spec =
-        Spec { command: Some(serve.to_vec()), network: Network::Own, on_line: Some(sink), ..Spec::default() };
+    let spec = Spec {
+        command: Some(serve.to_vec()),
+        network: Network::Own,
+        ask: get.port_or_known_default(),
+        on_line: Some(sink),
+        ..Spec::default()
+    };
     let deadline = tokio::time::Instant::now() + within;
     let mut container = engine.start(source, spec).await?;
     let mut said = format!("no answer from {get}");

@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_oci::{Event, Reporter};
 
 use crate::error::Error;
 use crate::rootfs::Limits;
+
+/// What a client gets to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A way to run a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +143,10 @@ impl Engine {
 async fn probe(runtime: Runtime) -> Result<(PathBuf, String), String> {
     match runtime {
         Runtime::Docker => client("docker", &["version", "--format", "{{.Server.Version}}"]).await,
-        Runtime::Podman => client("podman", &["info", "--format", "{{.Version.Version}}"]).await,
+        Runtime::Podman => {
+            let found = client("podman", &["info", "--format", "{{.Version.Version}}"]).await?;
+            podman_runs(&found.0).await.map(|()| found)
+        }
         Runtime::Runc if !rustix::process::geteuid().is_root() => {
             // One mapped user must be 0 for runc; an image's own user would not be.
             Err("needs root to run as an image's own user".to_owned())
@@ -154,23 +162,41 @@ async fn probe(runtime: Runtime) -> Result<(PathBuf, String), String> {
 async fn client(name: &str, arguments: &[&str]) -> Result<(PathBuf, String), String> {
     let path = find(name).ok_or("not installed")?;
     let mut command = tokio::process::Command::new(&path);
-    command.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(std::time::Duration::from_secs(20), command.output())
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(ANSWER_WITHIN, command.output())
         .await
         .map_err(|_| "does not answer within 20 seconds".to_owned())?
         .map_err(|e| e.to_string())?;
-    let line = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
-        line.chars().take(200).collect::<String>()
-    };
-    let version = line(&output.stdout);
+    let version = first_line(&output.stdout);
     if output.status.success() && !version.is_empty() {
         let version = version.strip_prefix("runc version ").unwrap_or(&version);
         return Ok((path, format!("{name} {version} answers")));
     }
-    let said = line(&output.stderr);
+    let said = first_line(&output.stderr);
     Err(if said.is_empty() { format!("`{name} {}` failed", arguments.join(" ")) } else { said })
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
+    line.chars().take(200).collect()
+}
+
+/// Whether podman's own settings let it run anything: a program that is not in an empty root must be what
+/// fails, which podman says with code 127. Other codes are its OCI runtime's own failure.
+async fn podman_runs(podman: &Path) -> Result<(), String> {
+    let empty = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut command = tokio::process::Command::new(podman);
+    command.args(["run", "--rm", "--network", "none", "--rootfs"]).arg(empty.path()).arg("/nothing");
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(ANSWER_WITHIN, output)
+        .await
+        .map_err(|_| "runs nothing within 20 seconds".to_owned())?
+        .map_err(|e| e.to_string())?;
+    if output.status.code() == Some(127) {
+        return Ok(());
+    }
+    Err(format!("it answers, but runs nothing (see containers.conf): {}", first_line(&output.stderr)))
 }
 
 /// Finds a program in PATH, and where root's programs lie.

@@ -49,6 +49,8 @@ pub struct Container {
     next_get: AtomicU64,
     output: Vec<JoinHandle<()>>,
     stop_signal: i32,
+    /// Prints the address of the port that is asked, where it is not asked inside.
+    port: Option<Vec<String>>,
 }
 
 impl Container {
@@ -94,6 +96,7 @@ impl Container {
             next_get: AtomicU64::new(0),
             output,
             stop_signal: stop_signal.unwrap_or(TERMINATE),
+            port: None,
         };
         container.write(job).await.map_err(failed)?;
         match container.state(|s| !matches!(s, State::Starting)).await {
@@ -155,11 +158,16 @@ impl Container {
     /// # Errors
     /// A text: why there was no answer, as `127.0.0.1:8000: Connection refused`.
     pub async fn get(&self, authority: &str, target: &str, within: Duration) -> Result<u16, String> {
+        let address = match &self.port {
+            Some(command) => published(command).await?,
+            None => authority.to_owned(),
+        };
         let id = self.next_get.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
         let get = Order::Get(Get {
             id,
+            address,
             authority: authority.to_owned(),
             target: target.to_owned(),
             within_milliseconds: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
@@ -167,6 +175,12 @@ impl Container {
         let gone = || "the container has ended".to_owned();
         self.write(&get).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Has [`Container::get`] ask where `command` says.
+    pub(crate) fn asked_at(mut self, command: Option<Vec<String>>) -> Self {
+        self.port = command;
+        self
     }
 
     /// Whether the command has ended.
@@ -200,6 +214,18 @@ impl Container {
         };
         Error::Lost { runtime: self.runtime, reason }
     }
+}
+
+/// The address that `docker port` or `podman port` prints.
+async fn published(command: &[String]) -> Result<String, String> {
+    let (program, arguments) = command.split_first().ok_or("no command")?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().await;
+    let output = output.map_err(|e| format!("{program}: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .next()
+        .map(|line| line.trim().to_owned())
+        .ok_or_else(|| "the port is not published yet".to_owned())
 }
 
 async fn follow(

@@ -44,15 +44,14 @@ pub(crate) struct Container {
 /// Another runtime's client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Supervise {
-    pub network: Network,
     /// Program and arguments that run the container and end with it.
     pub run: Vec<String>,
+    /// Added to that program's environment.
+    pub env: Vec<(String, String)>,
     /// Programs that remove the container, whatever has become of it: each is run, none may fail it all.
     pub remove: Vec<Vec<String>>,
     /// Program that sends a signal to the container, the signal's number appended.
     pub kill: Vec<String>,
-    /// Folder to remove at the end.
-    pub folder: Option<PathBuf>,
 }
 
 /// Later lines, downwards.
@@ -68,7 +67,9 @@ pub(crate) enum Order {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Get {
     pub id: u64,
-    /// `127.0.0.1:8000`; also the Host header.
+    /// Where to connect: `127.0.0.1:8000`.
+    pub address: String,
+    /// The Host header.
     pub authority: String,
     /// Path and query.
     pub target: String,

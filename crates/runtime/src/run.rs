@@ -8,6 +8,7 @@ use perijove_oci::Platform;
 
 use crate::builtin;
 use crate::choice::{Engine, Runtime};
+use crate::client;
 use crate::container::Container;
 use crate::error::Error;
 use crate::image::{Image, ImageSource};
@@ -43,16 +44,15 @@ impl Engine {
     }
 
     async fn start_image(&self, source: &ImageSource, image: &Image, spec: Spec) -> Result<Container, Error> {
-        let _ = source;
+        let mut port = None;
         let job = match self.runtime {
             Runtime::Builtin => self.root_job(image, &spec, None).await?,
             Runtime::Runc => self.root_job(image, &spec, Some(self.client.clone())).await?,
-            other => {
-                return Err(Error::Unavailable {
-                    runtime: other.name(),
-                    reason: "not yet".to_owned(),
-                    hint: "use `--runtime builtin`".to_owned(),
-                });
+            Runtime::Docker | Runtime::Podman => {
+                let name = client::name(self, source, image).await?;
+                let client = client::client(self, &name, &spec)?;
+                port = client.port;
+                client.job
             }
         };
         let stop = image.config.config.stop_signal.as_deref();
@@ -65,15 +65,16 @@ impl Engine {
             Arc::clone(&self.settings.reporter),
         )
         .await
+        .map(|container| container.asked_at(port))
     }
 
     /// Makes the image ready to start, so that what follows is the container's own time.
     ///
     /// # Errors
-    /// Those of [`rootfs::prepare`].
-    pub async fn unpack(&self, image: &Image) -> Result<(), Error> {
+    /// Those of [`rootfs::prepare`]; [`Error::Start`] when docker or podman cannot load it.
+    pub async fn unpack(&self, source: &ImageSource, image: &Image) -> Result<(), Error> {
         if matches!(self.runtime, Runtime::Docker | Runtime::Podman) {
-            return Ok(());
+            return client::name(self, source, image).await.map(|_| ());
         }
         self.rootfs(image).await.map(|_| ())
     }

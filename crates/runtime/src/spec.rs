@@ -64,6 +64,10 @@ pub struct Spec {
     /// Ports that people reach at 127.0.0.1 of this machine, at the same number. With
     /// [`Network::Host`], docker and podman publish them; the others share the machine's loopback.
     pub publish: Vec<u16>,
+    /// With [`Network::Own`]: the port that [`Container::get`](crate::Container::get) asks. docker and
+    /// podman publish it at a free port of this machine's loopback, which reaches services that listen on
+    /// all addresses; the others are asked inside the container's own network.
+    pub ask: Option<u16>,
     /// Files and folders of this machine.
     pub mounts: Vec<Mount>,
     /// Absolute paths of folders that the container may write to whatever their owner: empty, in memory.

@@ -73,7 +73,15 @@ async fn commands() {
 async fn services_answer_though_the_port_is_taken_outside() {
     let place = Place::new();
     let Some(layout) = image("services", &place.folder.path().join("image")) else { return };
-    let engine = engine(&place, Runtime::Builtin).await;
+    services(&layout, engine(&place, Runtime::Builtin).await).await;
+    if is_root() && std::process::Command::new("runc").arg("--version").output().is_ok() {
+        services(&layout, engine(&place, Runtime::Runc).await).await;
+    } else {
+        skip("services by runc", "needs root and runc");
+    }
+}
+
+async fn services(layout: &Layout, engine: Engine) {
     let go = async |check: Check| run(&engine, &layout.source(), &Platform::host(), &check).await.unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

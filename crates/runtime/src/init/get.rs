@@ -12,8 +12,8 @@ const LINE_LIMIT: u64 = 4096;
 /// The status, or why there is none.
 pub(super) fn get(get: &Get) -> Result<u16, String> {
     let within = Duration::from_millis(get.within_milliseconds.max(1));
-    let addresses = addresses(&get.authority).map_err(|e| format!("{}: {e}", get.authority))?;
-    let mut last = format!("{} is no address", get.authority);
+    let addresses = addresses(&get.address).map_err(|e| format!("{}: {e}", get.address))?;
+    let mut last = format!("{} is no address", get.address);
     for address in addresses {
         match ask(&address, get, within) {
             Ok(status) => return Ok(status),

@@ -59,12 +59,6 @@ pub(super) fn new_pids() -> io::Result<()> {
     unshare(UnshareFlags::NEWPID).map_err(at("new pid namespace"))
 }
 
-/// Enters a network of its own, where the caller is root; else stays in the machine's.
-pub(super) fn enter_network() -> io::Result<()> {
-    unshare(UnshareFlags::NEWNET).map_err(at("new network namespace"))?;
-    super::loopback::up()
-}
-
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     // SAFETY: the call is unsafe because `FILES` can take file descriptors away from under another
     // thread. That flag is never set here.

@@ -17,7 +17,7 @@ use super::namespaces::{self, Rights};
 use super::runc::Cgroups;
 use super::{INSIDE, at, get, inside, mounts, socket};
 use crate::protocol::{Container, Failure, Job, Order, Report, Supervise, receive, send};
-use crate::spec::{ExitStatus, Network};
+use crate::spec::ExitStatus;
 
 type Reports = Arc<Mutex<UnixStream>>;
 /// Sends a signal, or ends it all where there is none to send: the caller is gone.
@@ -121,18 +121,10 @@ fn own_program(kept: &Path) -> io::Result<PathBuf> {
 }
 
 fn supervise(other: &Supervise, orders: BufReader<UnixStream>, reports: &Reports) -> io::Result<()> {
-    if other.network == Network::Own
-        && let Err(e) = namespaces::enter_network()
-    {
-        return report(reports, &Report::Failed(Failure { reason: e.to_string(), namespaces: true }));
-    }
     let ended = run_other(other, orders, reports);
     for command in &other.remove {
         // It may be gone already.
         let _ = quietly(command, &[]);
-    }
-    if let Some(folder) = &other.folder {
-        let _ = fs::remove_dir_all(folder);
     }
     match ended {
         Ok(ended) => report(reports, &Report::Ended(ended)),
@@ -144,6 +136,7 @@ fn run_other(other: &Supervise, orders: BufReader<UnixStream>, reports: &Reports
     let (program, arguments) = other.run.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program)
         .args(arguments)
+        .envs(other.env.iter().map(|(n, v)| (n, v)))
         .stdin(Stdio::null())
         .spawn()
         .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;

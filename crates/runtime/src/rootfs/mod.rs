@@ -5,6 +5,7 @@
 //! killed process's remains (nobody holds the lock) from work under way.
 
 mod apply;
+mod extensions;
 mod tree;
 mod unpack;
 

@@ -271,7 +271,8 @@ impl Place {
                 run
             }
         };
-        run.args(arguments)
+        run.args(["--runtime", way.runtime])
+            .args(arguments)
             .arg(self.cache(way.who))
             .arg(&layout.folder)
             .arg(layout.digest.to_string())
@@ -280,7 +281,10 @@ impl Place {
     }
 
     pub fn run(&self, way: Way, layout: &Layout, arguments: &[&str], command: &[&str]) -> Output {
-        self.command(way, layout, arguments, command).output().unwrap()
+        let output = self.command(way, layout, arguments, command).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with(&format!("note: container runtime: {} (", way.runtime)), "{stderr}");
+        output
     }
 }
 

@@ -1,0 +1,125 @@
+//! podman and docker, through the program of the tests. podman gets settings and a storage of its own.
+
+// Helpers of tests, too.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use perijove_oci::Config;
+use support::*;
+
+const PODMAN: Way = Way { who: Who::Me, runtime: "podman" };
+
+/// podman with runc: works as root on machines with either version of cgroups.
+struct Podman {
+    place: Place,
+    layout: Layout,
+}
+
+impl Podman {
+    fn new(test: &str) -> Option<Podman> {
+        let installed = |name: &str| Command::new(name).arg("--version").output().is_ok();
+        if !is_root() || !installed("podman") || !installed("runc") {
+            skip(test, "needs root, podman and runc");
+            return None;
+        }
+        let place = Place::new();
+        let folder = place.folder.path();
+        let engine = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\ncgroups = \"enabled\"\n\
+                      [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+        fs::write(folder.join("containers.conf"), engine).unwrap();
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/storage\"\nrunroot = \"{0}/run\"\n",
+            folder.display()
+        );
+        fs::write(folder.join("storage.conf"), storage).unwrap();
+        let Some(layout) = busybox(&folder.join("image"), Config::default(), &[]) else {
+            skip(test, "no static busybox (Debian: busybox-static)");
+            return None;
+        };
+        Some(Podman { place, layout })
+    }
+
+    fn with_settings<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let folder = self.place.folder.path();
+        command
+            .env("CONTAINERS_CONF", folder.join("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf"))
+    }
+
+    fn run(&self, arguments: &[&str], command: &[&str]) -> Output {
+        let mut run = self.place.command(PODMAN, &self.layout, arguments, command);
+        self.with_settings(&mut run).output().unwrap()
+    }
+
+    fn containers(&self) -> String {
+        let mut list = Command::new("podman");
+        list.args(["ps", "--all", "--quiet"]);
+        text(&self.with_settings(&mut list).output().unwrap().stdout)
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // The storage's own mounts would keep the folder from being removed.
+        let mut reset = Command::new("podman");
+        reset.args(["system", "reset", "--force"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = self.with_settings(&mut reset).status();
+    }
+}
+
+#[test]
+fn podman_loads_runs_and_leaves_nothing() {
+    let Some(podman) = Podman::new("podman_loads_runs_and_leaves_nothing") else { return };
+    let out = podman
+        .run(&["--env", "GREETING=hello", "--user", "hub"], &["sh", "-c", "echo $GREETING; id -u; exit 7"]);
+    assert_eq!(
+        (text(&out.stdout).as_str(), out.status.code()),
+        ("hello\n1000\n", Some(7)),
+        "{}",
+        text(&out.stderr)
+    );
+    let out = podman.run(&["--own-network"], &["ls", "/sys/class/net"]);
+    assert_eq!(text(&out.stdout), "lo\n", "{}", text(&out.stderr));
+    assert_eq!(podman.containers(), "");
+    let mut run = podman.place.command(PODMAN, &podman.layout, &[], &["sh", "-c", "echo up; exec sleep 600"]);
+    let mut child = podman.with_settings(&mut run).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line)
+        .unwrap();
+    assert_eq!(line, "up\n");
+    assert_ne!(podman.containers(), "");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !podman.containers().is_empty() {
+        assert!(Instant::now() < deadline, "{}", podman.containers());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn docker_without_an_engine_is_said_so() {
+    let place = Place::new();
+    let layout = Layout::write(&place.folder.path().join("image"), &[], Config::default());
+    // A socket that nobody listens on: a client may be there, an engine is not.
+    let run = |runtime: &'static str, path: &str| {
+        let mut run = place.command(Way { who: Who::Me, runtime }, &layout, &[], &["true"]);
+        run.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").env("PATH", path).output().unwrap()
+    };
+    let path = std::env::var("PATH").unwrap_or_default();
+    let out = run("docker", &path);
+    let stderr = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(125));
+    assert!(stderr.contains("error: docker cannot be used: "), "{stderr}");
+    assert!(stderr.contains("hint: install or start docker, or use `--runtime builtin`"), "{stderr}");
+    let out = run("auto", &path);
+    let stderr = text(&out.stderr);
+    let choice = stderr.lines().next().unwrap();
+    assert!(choice.starts_with("note: container runtime: ") && choice.contains("docker: "), "{stderr}");
+    assert!(!choice.starts_with("note: container runtime: docker"), "{stderr}");
+}
