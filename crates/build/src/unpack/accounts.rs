@@ -118,7 +118,7 @@ pub(super) fn check(user: &User) -> Result<String> {
 
 /// The text of `etc/passwd`. `shell` is for root and for users without their own.
 pub(super) fn passwd(users: &[User], shell: &str) -> String {
-    let mut text = format!("root:*:0:0:root:/root:{}\n", shell);
+    let mut text = format!("root:*:0:0:root:/root:{shell}\n");
     for (name, uid, gid, about, home, shell) in USERS {
         text.push_str(&format!("{name}:*:{uid}:{gid}:{about}:{home}:{shell}\n"));
     }

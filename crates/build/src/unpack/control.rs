@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     const LIBC: &str = "Package: libc6\nSource: glibc (2.41-12)\nVersion: 2.41-12+b1\nArchitecture: amd64\n\
-        Maintainer: GNU Libc Maintainers <debian-glibc@lists.debian.org>\nSection: libs\n\
+        Maintainer: GNU Libc Maintainers <glibc@example.org>\nSection: libs\n\
         Description: GNU C Library: Shared libraries\n Contains the standard libraries.\n .\n More.\n";
 
     #[test]

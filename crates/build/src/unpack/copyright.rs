@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn short_names_come_from_the_files_paragraphs() {
-        let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: tini\n\n\
+        let text = "Format: https://example.org/copyright-format/1.0/\nUpstream-Name: tini\n\n\
             Files: *\nCopyright: 2015 Thomas\nLicense: MIT\n\nFiles: debian/*\nCopyright: x\nLicense: GPL-2+ or MIT\n Text.\n\n\
             License: MIT\n Permission is hereby granted\n";
         assert_eq!(licences(text), ["GPL-2+ or MIT", "MIT"]);

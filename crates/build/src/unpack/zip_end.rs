@@ -83,3 +83,64 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 fn number(bytes: &[u8], at: usize, count: usize) -> u64 {
     bytes.iter().skip(at).take(count).rev().fold(0, |sum, b| sum << 8 | u64::from(*b))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// An entry's 30 bytes, a directory's 46, and end records that tell of them.
+    fn archive(size: u32, offset: u32, with_64: Option<(u64, u64)>) -> Vec<u8> {
+        let mut bytes = LOCAL.to_vec();
+        bytes.resize(30 + 46, 0);
+        let place = bytes.len() as u64;
+        if let Some((size, offset)) = with_64 {
+            bytes.extend(END_64);
+            bytes.extend(44u64.to_le_bytes());
+            bytes.resize(bytes.len() + 28, 0);
+            bytes.extend(size.to_le_bytes());
+            bytes.extend(offset.to_le_bytes());
+            bytes.extend(LOCATOR_64);
+            bytes.extend([0; 4]);
+            bytes.extend(place.to_le_bytes());
+            bytes.extend([1, 0, 0, 0]);
+        }
+        bytes.extend(END);
+        bytes.extend([0; 8]);
+        bytes.extend(size.to_le_bytes());
+        bytes.extend(offset.to_le_bytes());
+        bytes.extend([0; 2]);
+        bytes
+    }
+
+    fn judged(bytes: &[u8]) -> Result<(), String> {
+        check(&mut Cursor::new(bytes)).unwrap()
+    }
+
+    #[test]
+    fn one_directory_right_before_the_end_is_fine() {
+        judged(&archive(46, 30, None)).unwrap();
+        judged(&archive(46, 30, Some((46, 30)))).unwrap();
+        judged(&archive(u32::MAX, u32::MAX, Some((46, 30)))).unwrap();
+    }
+
+    #[test]
+    fn two_directories_or_none_are_refused() {
+        for bytes in [
+            archive(45, 30, None),
+            archive(46, 29, None),
+            archive(u32::MAX, u32::MAX, None),
+            archive(46, 30, Some((45, 31))),
+            archive(46, 30, Some((46, 29))),
+            archive(u32::MAX, u32::MAX, Some((u64::MAX, 30))),
+            archive(u32::MAX, u32::MAX, Some((46, u64::MAX))),
+        ] {
+            assert!(judged(&bytes).is_err());
+        }
+        let mut moved = archive(u32::MAX, u32::MAX, Some((46, 30)));
+        let locator = moved.len() - 42;
+        moved[locator + 8] ^= 1;
+        assert!(judged(&moved).unwrap_err().contains("64-bit end record"));
+    }
+}

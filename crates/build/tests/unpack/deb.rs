@@ -1,6 +1,9 @@
 //! Made Debian packages.
 
-use perijove_build::entry::Kind;
+use std::io::Read;
+
+use perijove_build::Error;
+use perijove_build::entry::{Entry, Kind, Sink};
 use perijove_build::unpack::{Control, deb};
 
 use crate::archives::{CONTROL, Tar, ar, deb as made, deb_with, gzip, pax, tar, xz, zst};
@@ -16,7 +19,8 @@ fn refused(members: &[Tar<'_>]) -> String {
 
 #[test]
 fn an_honest_package_is_unpacked() {
-    let copyright = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: x\nLicense: MIT\n";
+    let copyright =
+        "Format: https://example.org/copyright-format/1.0/\n\nFiles: *\nCopyright: x\nLicense: MIT\n";
     let (control, sink) = unpack(&made(&[
         Tar::folder("./"),
         Tar::folder("./bin/"),
@@ -296,5 +300,25 @@ fn xz_that_asks_for_much_memory_is_refused() {
 fn missing_archives_are_the_disk_s_fault() {
     let mut sink = Collect::default();
     let error = deb(std::path::Path::new("no/such.deb"), "such.deb", &mut sink).unwrap_err();
-    assert!(matches!(error, perijove_build::Error::Io { .. }), "{error}");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
+fn the_sink_s_own_error_comes_through() {
+    struct Full;
+    impl Sink for Full {
+        fn entry(&mut self, entry: Entry, _: &mut dyn Read) -> perijove_build::Result<()> {
+            let source = std::io::ErrorKind::StorageFull.into();
+            Err(Error::Io { path: entry.path.into(), source })
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hello.deb");
+    std::fs::write(&path, made(&[Tar::file("./a", "x")])).unwrap();
+    match deb(&path, "hello.deb", &mut Full) {
+        Err(Error::Io { path, source }) => {
+            assert_eq!((path.to_str(), source.kind()), (Some("a"), std::io::ErrorKind::StorageFull));
+        }
+        other => panic!("{other:?}"),
+    }
 }
