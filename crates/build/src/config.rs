@@ -47,6 +47,11 @@ pub struct Repository {
     pub source: Option<String>,
     /// How layers are compressed.
     pub compression: Compression,
+    /// Locked Python packages that the images do without.
+    pub python_exclude: Vec<String>,
+    /// Files that the images do without: package name → glob patterns of paths in the image. For all images
+    /// alike, so that a package is the same part in each.
+    pub leave_out: BTreeMap<String, Vec<String>>,
     /// Where packages come from, when not from where uv, npm and apt say.
     pub mirrors: Mirrors,
 }
@@ -97,10 +102,6 @@ pub struct Image {
     pub home: Option<String>,
     /// Folders with an owner of their own, besides the user's home and the workdir.
     pub directories: Vec<Directory>,
-    /// Locked Python packages that the image does without.
-    pub python_exclude: Vec<String>,
-    /// Files that the image does without: package name → glob patterns of paths in the image.
-    pub leave_out: BTreeMap<String, Vec<String>>,
     /// Environment.
     pub env: BTreeMap<String, String>,
     /// Working folder; belongs to the user.
@@ -149,8 +150,6 @@ pub enum Base {
 pub struct Check {
     /// A command that must end with exit code 0.
     pub run: Vec<String>,
-    /// Added to the image's environment.
-    pub env: BTreeMap<String, String>,
     /// What its output must contain; `{version}` is the image's version.
     pub expect: Option<String>,
     /// A command that goes on running.

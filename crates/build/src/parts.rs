@@ -186,7 +186,7 @@ impl Own<'_> {
             let debian = locks::codename(self.config, self.image)?.is_some();
             let options = wheel_options(target.python, debian);
             for wheel in index.choose(lock, &target, self.platform).await? {
-                if self.settings.python_exclude.iter().any(|name| normalise(name) == wheel.name) {
+                if self.config.repository.python_exclude.iter().any(|name| normalise(name) == wheel.name) {
                     continue;
                 }
                 let changes = lock.changes(&wheel.name);
@@ -215,14 +215,6 @@ impl Own<'_> {
                 part.key = key(part.kind, &BTreeMap::from([("whole", whole), ("without", patterns.join("\n"))]));
                 part.without = patterns;
             }
-        }
-        let known = |name: &str| parts.iter().any(|p| p.name == *name);
-        if let Some(name) = self.settings.leave_out.keys().find(|name| !known(name)) {
-            return Err(Error::Input {
-                place: format!("{}: image.{}.leave-out", config::FILE, self.image),
-                reason: format!("no lock of the image has a package `{name}`"),
-                hint: "name a package of debs.lock, requirements.txt or package-lock.json".to_owned(),
-            });
         }
         Ok(parts)
     }
@@ -281,7 +273,7 @@ impl Own<'_> {
 
     /// Patterns of what the image does without from a package.
     fn leave_out(&self, package: &str) -> Vec<String> {
-        let mut patterns = self.settings.leave_out.get(package).cloned().unwrap_or_default();
+        let mut patterns = self.config.repository.leave_out.get(package).cloned().unwrap_or_default();
         patterns.sort();
         patterns
     }

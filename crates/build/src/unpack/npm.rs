@@ -54,7 +54,14 @@ pub fn npm(archive: &Path, name: &str, options: &NpmOptions, sink: &mut dyn Sink
             Type::Directory => ordered.send(entry(Kind::Directory, 0o755), content)?,
             Type::File => {
                 let mode = if is_command || member.mode & 0o111 != 0 { 0o755 } else { 0o644 };
-                ordered.send(entry(Kind::File { size: member.size }, mode), content)?;
+                if is_command && member.size <= MAX_TEXT {
+                    // A command is a small text; its first line must work without env(1).
+                    let text = explicit_node(source.read_small(path, member.size, MAX_TEXT, content)?);
+                    let kind = Kind::File { size: text.len() as u64 };
+                    ordered.send(entry(kind, mode), &mut &text[..])?;
+                } else {
+                    ordered.send(entry(Kind::File { size: member.size }, mode), content)?;
+                }
             }
             Type::Symlink => {
                 if member.link.starts_with(b"/") {
@@ -69,6 +76,15 @@ pub fn npm(archive: &Path, name: &str, options: &NpmOptions, sink: &mut dyn Sink
         Ok(true)
     })?;
     Ok(package)
+}
+
+/// A command that asks `env` for Node.js asks for Debian's instead, as the wheel specification has it for
+/// Python's scripts: small images have no coreutils.
+fn explicit_node(text: Vec<u8>) -> Vec<u8> {
+    match text.strip_prefix(b"#!/usr/bin/env node") {
+        Some(rest) if rest.first().is_none_or(|b| b" \r\n".contains(b)) => [b"#!/usr/bin/node", rest].concat(),
+        _ => text,
+    }
 }
 
 /// Reads the tarball and gives every member below its first folder to `take`, until that gives false.

@@ -1,6 +1,7 @@
 //! The verbs: one file each, one line each in this list.
 
 mod build;
+mod demo;
 pub mod error;
 mod lock;
 mod registry;
@@ -61,6 +62,8 @@ enum Verb {
     Build(build::Arguments),
     /// Run the images' own checks
     Test(test::Arguments),
+    /// Build, test, release and run the demo image on this machine
+    Demo(demo::Arguments),
     /// The embedded registry
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -89,7 +92,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
         |runtime| {
             // A server ends in order by itself.
-            let serves = matches!(arguments.verb, Verb::Registry(_));
+            let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_));
             runtime.block_on(async {
                 tokio::select! {
                     result = dispatch(arguments.verb, global, &ui) => result,
@@ -128,6 +131,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,
+        Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
     }
 }

@@ -79,7 +79,7 @@ impl Archives {
             })?;
             let url =
                 apt::address(site).map_err(|e| unknown(format!("archive `{}`: {e}", archive.name())))?;
-            Ok(auth::with_credentials(url, std::path::Path::new("/")))
+            Ok::<_, Error>(auth::with_credentials(url, std::path::Path::new("/")))
         };
         let or_known = |url: Option<Url>, archive| url.map_or_else(|| known(archive), Ok);
         Ok(Archives {

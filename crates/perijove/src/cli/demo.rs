@@ -1,0 +1,247 @@
+//! `perijove demo`: lock check → build → push by digest → pull → test → tag → run, all on this machine.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use perijove_build::lock::image;
+use perijove_build::{Built, Builder, Config};
+use perijove_oci::{Platform, Reference};
+use perijove_registry::create_only::CreateOnly;
+use perijove_registry::{Server, Settings};
+use perijove_runtime::check::Verdict;
+use perijove_runtime::{Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
+use serde_json::json;
+
+use super::error::CliError;
+use super::test;
+use super::{Global, Outcome, ended};
+use crate::settings;
+use crate::ui::{Ui, bytes, seconds};
+
+/// Flags of `demo`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Port of 127.0.0.1 on which JupyterHub answers
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// What runs the container: auto, docker, podman, runc or builtin
+    #[arg(long, default_value = "auto", env = "PERIJOVE_RUNTIME")]
+    runtime: Wanted,
+}
+
+const IMAGE: &str = "demo";
+/// Where the demo's Python keeps what it compiled, so that the next start is quicker.
+const COMPILED: &str = "/var/cache/python";
+/// Release tags are created once: RULE "Claim".
+const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
+
+pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    let start = Instant::now();
+    let config = Config::find(&global.directory)?;
+    config.image(IMAGE)?;
+    free(arguments.port)?;
+    let behind = image::check(&config, &config.select(&[])?)?;
+    if let Some(first) = behind.first() {
+        return Err(CliError::failed(format!("{}: {}", first.lock, first.reason), "run `perijove lock`"));
+    }
+    let engine = test::engine(arguments.runtime, ui).await?;
+    let state = config.root.join(".perijove");
+    let registry = Registry::start(&state.join("registry"), ui).await?;
+    let result = async {
+        let builder = settings::builder(config, None, None, &ui.reporter())?;
+        let repo = registry.repository(IMAGE)?;
+        let source = release(&builder, &engine, &repo, &state.join("demo"), ui).await?;
+        serve(&engine, &source, &state, arguments.port, start, ui).await
+    };
+    let result = tokio::select! {
+        result = result => result,
+        () = ended() => Ok(()),
+    };
+    registry.stop().await;
+    result.map(|()| Outcome::Done)
+}
+
+/// Whether the port can be listened on; said before minutes are spent.
+fn free(port: u16) -> Result<(), CliError> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CliError::failed(
+            format!("port {port} of 127.0.0.1 cannot be used: {error}"),
+            "end what listens there, or choose another port with --port",
+        )),
+    }
+}
+
+/// The embedded registry, serving on a free port while the demo runs.
+struct Registry {
+    address: SocketAddr,
+    stop: tokio::sync::oneshot::Sender<()>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Registry {
+    async fn start(root: &Path, ui: &Ui) -> Result<Self, CliError> {
+        let mut settings = Settings::new(root);
+        settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        settings.create_only =
+            CreateOnly::matching(RELEASES).map_err(|e| CliError::failed(format!("{RELEASES}: {e}"), ""))?;
+        let reporter = ui.reporter();
+        settings.report =
+            Some(Arc::new(move |line: &str| reporter.report(perijove_oci::Event::Warning(line.to_owned()))));
+        let server = Server::bind(settings).await?;
+        let address = server.local_addr();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Ok(Registry { address, stop, running })
+    }
+
+    fn repository(&self, image: &str) -> Result<Reference, CliError> {
+        format!("{}/perijove/{image}", self.address)
+            .parse()
+            .map_err(|e: perijove_oci::reference::ReferenceError| CliError::failed(e.to_string(), ""))
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.running.await;
+    }
+}
+
+/// Builds, pushes by digest, pulls, tests exactly that digest, and only then makes it public under its tags.
+async fn release(
+    builder: &Builder,
+    engine: &Engine,
+    repo: &Reference,
+    folder: &Path,
+    ui: &Ui,
+) -> Result<ImageSource, CliError> {
+    let platform = Platform::host();
+    let latest = repo.with_tag("latest");
+    let built = builder.build(IMAGE, std::slice::from_ref(&platform), std::slice::from_ref(&latest)).await?;
+    let layout = folder.join("layout");
+    let source = ImageSource {
+        layout: layout.clone(),
+        manifest: built.digest.clone(),
+        registry_reference: Some(repo.with_digest(&built.digest).to_string()),
+    };
+    let released = builder.client.head(&latest).await?.is_some_and(|d| d.digest == built.digest);
+    if !released {
+        let report =
+            builder.client.push_image(repo, &built.content, &[], &[], perijove_oci::push::PARALLEL).await?;
+        ui.status(&format!("built {} {}, pushed {}", built.name, built.version, bytes(report.pushed_bytes)));
+    }
+    let pulled = repo.with_digest(&built.digest);
+    if !source.layout.join("blobs/sha256").join(built.digest.hex()).exists() {
+        // Layouts of earlier images are not needed any more.
+        let _ = std::fs::remove_dir_all(&layout);
+        std::fs::create_dir_all(&layout)?;
+        builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
+    }
+    if released {
+        ui.status("nothing changed since the last release");
+        return Ok(source);
+    }
+    for result in test::checks(builder, engine, &built, &source, &platform).await? {
+        ui.status(&test::line(IMAGE, &platform, &result));
+        if matches!(result.verdict, Verdict::Failed(_)) {
+            return Err(CliError::failed(
+                format!("the demo image does not pass `{}`, so it is not released", result.name),
+                "its last output is above",
+            ));
+        }
+    }
+    claim(builder, &built, repo, ui).await?;
+    Ok(source)
+}
+
+/// The first PUT of the release's own tag, then its aliases.
+async fn claim(builder: &Builder, built: &Built, repo: &Reference, ui: &Ui) -> Result<(), CliError> {
+    let existing = builder.client.tags(repo).await?;
+    let existing = existing.iter().map(String::as_str);
+    let tags = perijove_tags::release(&built.version, existing.collect::<Vec<_>>())
+        .map_err(|refusal| CliError::failed(refusal.to_string(), ""))?;
+    let root = &built.content.root;
+    let (_, body) = built.content.manifest(&root.digest)?;
+    for tag in &tags {
+        builder.client.put_manifest(repo, root, body.clone(), std::slice::from_ref(tag)).await?;
+    }
+    ui.status(&format!("released {} as {}", repo.repository, tags.join(", ")));
+    Ok(())
+}
+
+/// Runs the image until the user ends it.
+async fn serve(
+    engine: &Engine,
+    source: &ImageSource,
+    state: &Path,
+    port: u16,
+    start: Instant,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let compiled = state.join("demo").join("compiled").join(&source.manifest.hex()[..16]);
+    std::fs::create_dir_all(&compiled)?;
+    open_to_container(&compiled)?;
+    let log = std::sync::Mutex::new(std::fs::File::create(state.join("demo").join("log"))?);
+    let spec = Spec {
+        command: Some(vec!["jupyterhub".to_owned(), format!("--port={port}")]),
+        network: Network::Host,
+        publish: vec![port],
+        mounts: vec![Mount { source: compiled, target: COMPILED.to_owned(), read_only: false }],
+        on_line: Some(Arc::new(move |_: Stream, line: &str| {
+            use std::io::Write;
+            if let Ok(mut log) = log.lock() {
+                let _ = writeln!(log, "{line}");
+            }
+        })),
+        ..Spec::default()
+    };
+    let began = Instant::now();
+    let mut container = engine.start(source, spec).await?;
+    let address = format!("http://127.0.0.1:{port}");
+    let deadline = began + Duration::from_secs(120);
+    while container.get(&format!("127.0.0.1:{port}"), "/hub/login", Duration::from_secs(5)).await != Ok(200) {
+        if container.has_ended() || Instant::now() > deadline {
+            let log = std::fs::read_to_string(state.join("demo").join("log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            container.stop(Duration::from_secs(3)).await?;
+            return Err(CliError::failed(
+                format!("JupyterHub did not come up:\n{}", tail.join("\n")),
+                "all it said is in .perijove/demo/log",
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (took, total) = (began.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
+    ui.status(&format!("login page after {}, {} in all ({})", seconds(took), seconds(total), engine.runtime.name()));
+    ui.result(
+        &format!("JupyterHub is ready at {address}"),
+        &json!({
+            "address": address, "runtime": engine.runtime.name(), "digest": source.manifest,
+            "start_seconds": took, "seconds": total,
+        }),
+    )?;
+    ui.status("Any user name and password log in. Ctrl-C ends it.");
+    tokio::select! {
+        status = container.wait() => {
+            let status = status?;
+            Err(CliError::failed(format!("JupyterHub ended with {status}"), "what it said is in .perijove/demo/log"))
+        }
+        () = ended() => {
+            ui.status("stopping");
+            container.stop(Duration::from_secs(10)).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Lets the container's user write, whoever it is on this machine: what lies there can be made again.
+fn open_to_container(folder: &Path) -> Result<(), CliError> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
+    Ok(())
+}
