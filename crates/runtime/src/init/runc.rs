@@ -27,7 +27,7 @@ pub(super) fn prepare(
     client: &Path,
     rights: Rights,
 ) -> io::Result<(Command, Option<String>)> {
-    let note = mounts::writable_root(&container.kept, rights)?;
+    let note = mounts::writable_root(container, rights)?;
     let scratch = container.kept.join("mount");
     let mut tree = crate::rootfs::Tree::open(&scratch.join("root"))?;
     mounts::write_files(&mut tree, container)?;
