@@ -24,7 +24,13 @@ const FILE_LIMIT: u64 = 4 << 20;
 ///
 /// # Errors
 /// [`Error::Spec`] when the image cannot run it; [`Error::Io`] when the kept root is not readable.
-pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec, runc: Option<PathBuf>) -> Result<Job, Error> {
+pub(crate) fn job(
+    image: &Image,
+    rootfs: &Rootfs,
+    spec: &Spec,
+    overlay: bool,
+    runc: Option<PathBuf>,
+) -> Result<Job, Error> {
     let tree = Tree::open(&rootfs.tree).map_err(|e| Error::io(&rootfs.tree, e))?;
     let accounts = Accounts::parse(&text(&tree, "etc/passwd"), &text(&tree, "etc/group"));
     let process = spec::decide(&image.config.config, &accounts, spec)?;
@@ -41,6 +47,7 @@ pub(crate) fn job(image: &Image, rootfs: &Rootfs, spec: &Spec, runc: Option<Path
     Ok(Job::Container(Box::new(protocol::Container {
         kept,
         name: container_name(),
+        overlay,
         files: files(spec.network, &hostname, &tree),
         hostname,
         network: spec.network,

@@ -75,6 +75,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// Folder where unpacked images are kept.
     pub cache: PathBuf,
+    /// Whether the built-in runtime and runc try an overlay of the unpacked image before a copy of it in memory.
+    pub overlay: bool,
     /// What an image may unpack to.
     pub limits: Limits,
     /// Takes notes and progress.
@@ -84,7 +86,13 @@ pub struct Settings {
 impl Settings {
     /// This program as the supervisor, and the usual limits.
     pub fn new(cache: PathBuf, reporter: Arc<dyn Reporter>) -> Self {
-        Settings { program: PathBuf::from("/proc/self/exe"), cache, limits: Limits::default(), reporter }
+        Settings {
+            program: PathBuf::from("/proc/self/exe"),
+            cache,
+            overlay: true,
+            limits: Limits::default(),
+            reporter,
+        }
     }
 }
 

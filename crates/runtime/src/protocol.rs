@@ -29,6 +29,8 @@ pub(crate) struct Container {
     /// A name that no other container has: letters, digits, dashes.
     pub name: String,
     pub hostname: String,
+    /// Whether to try an overlay before a copy.
+    pub overlay: bool,
     pub network: Network,
     pub mounts: Vec<Mount>,
     pub writable: Vec<String>,

@@ -89,7 +89,7 @@ impl Engine {
     }
 
     async fn root_job(&self, image: &Image, spec: &Spec, runc: Option<PathBuf>) -> Result<Job, Error> {
-        builtin::job(image, &self.rootfs(image).await?, spec, runc)
+        builtin::job(image, &self.rootfs(image).await?, spec, self.settings.overlay, runc)
     }
 
     /// Runs a command to its end, or until `limit` has passed.

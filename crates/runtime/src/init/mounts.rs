@@ -47,7 +47,7 @@ pub(super) fn scratch(kept: &Path) -> io::Result<()> {
 
 /// Mounts everything and makes it the root. Gives a line for people when the usual way did not work.
 pub(super) fn enter(container: &Container, rights: Rights) -> io::Result<Option<String>> {
-    let note = writable_root(&container.kept, rights)?;
+    let note = writable_root(container, rights)?;
     let root = container.kept.join("mount/root");
     let mut tree = Tree::open(&root)?;
     tmpfs_and_proc(&mut tree, container, rights)?;
@@ -75,7 +75,8 @@ pub(super) fn enter(container: &Container, rights: Rights) -> io::Result<Option<
 
 /// An overlay of the tree and the tmpfs. Where the kernel has no overlay for this user (before 5.11), or its
 /// tmpfs cannot hold the overlay's marks (before 6.6), a copy of the tree in the tmpfs.
-pub(super) fn writable_root(kept: &Path, rights: Rights) -> io::Result<Option<String>> {
+pub(super) fn writable_root(container: &Container, rights: Rights) -> io::Result<Option<String>> {
+    let kept = &container.kept;
     let scratch = kept.join("mount");
     let root = scratch.join("root");
     for name in ["root", "upper", "work"] {
@@ -91,7 +92,11 @@ pub(super) fn writable_root(kept: &Path, rights: Rights) -> io::Result<Option<St
     rustix::process::chdir(kept).map_err(at("cache"))?;
     let marks = if rights == Rights::Root { "" } else { ",userxattr" };
     let options = data(&format!("lowerdir=tree,upperdir=mount/upper,workdir=mount/work{marks}"))?;
-    let mounted = holds_marks(&scratch.join("upper"), rights)
+    let mounted = container
+        .overlay
+        .then_some(())
+        .ok_or(Errno::OPNOTSUPP)
+        .and_then(|()| holds_marks(&scratch.join("upper"), rights))
         .and_then(|()| mount("overlay", &root, "overlay", MountFlags::NODEV, Some(&*options)));
     let Err(errno) = mounted else { return Ok(None) };
     copy(&kept.join("tree"), &root, rights)?;
@@ -116,6 +121,7 @@ fn copy(from: &Path, to: &Path, rights: Rights) -> io::Result<()> {
         if meta.is_dir() {
             fs::create_dir(&target)?;
             copy(&source, &target, rights)?;
+            fs::File::open(&target)?.set_modified(meta.modified()?)?;
         } else if meta.is_symlink() {
             symlink(fs::read_link(&source)?, &target)?;
         } else if meta.is_file() {

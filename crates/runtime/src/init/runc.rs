@@ -27,7 +27,7 @@ pub(super) fn prepare(
     client: &Path,
     rights: Rights,
 ) -> io::Result<(Command, Option<String>)> {
-    let note = mounts::writable_root(&container.kept, rights)?;
+    let note = mounts::writable_root(container, rights)?;
     let scratch = container.kept.join("mount");
     let mut tree = crate::rootfs::Tree::open(&scratch.join("root"))?;
     mounts::write_files(&mut tree, container)?;
@@ -121,11 +121,8 @@ impl Cgroups {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let folders: Vec<PathBuf> = own.lines().flat_map(folders).collect();
         for entry in folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten() {
-            let stale = entry.file_name().to_string_lossy().starts_with(PREFIX)
-                && entry
-                    .metadata()
-                    .and_then(|m| m.modified())
-                    .is_ok_and(|t| SystemTime::now().duration_since(t).is_ok_and(|age| age > STALE));
+            let stale = made(&entry.file_name().to_string_lossy())
+                .is_some_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > STALE));
             if stale {
                 // The kernel removes none with a process in it.
                 let _ = fs::remove_dir(entry.path());
@@ -141,6 +138,14 @@ impl Cgroups {
             let _ = fs::remove_dir(folder.join(&self.name));
         }
     }
+}
+
+/// When a container of this name was made (see [`crate::builtin::container_name`]); the kernel does not keep
+/// a cgroup's times.
+fn made(name: &str) -> Option<SystemTime> {
+    let micros = name.strip_prefix(PREFIX)?.split('-').nth(1)?;
+    let micros = u64::from_str_radix(micros, 16).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
 /// The folders of one line of /proc/self/cgroup (cgroups(7)): `hierarchy:controllers:path`.
@@ -160,6 +165,17 @@ fn folders(line: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_tells_its_age() {
+        let age = |name: &str| made(name).and_then(|t| SystemTime::now().duration_since(t).ok());
+        let own = crate::builtin::container_name();
+        assert!(age(&own).is_some_and(|age| age < STALE), "{own}");
+        assert!(age("perijove-16560-660dc3fcd4a3b-0").is_some());
+        for other in ["perijove-1", "perijove-1-xyz-0", "docker-1-1-1", "perijove-1-ffffffffffffffffff-0"] {
+            assert_eq!(made(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn cgroup_folders() {

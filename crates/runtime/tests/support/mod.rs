@@ -246,9 +246,11 @@ impl Place {
     pub fn new() -> Place {
         let folder = tempfile::Builder::new().prefix("perijove-test-").tempdir().unwrap();
         open_to_all(folder.path());
-        // A copy: the build folder may be closed to other users.
+        // A copy: the build folder may be closed to other users. By a program of its own: a file that this
+        // one had open for writing could be inherited by another test's child, and then not be executed.
         let program = folder.path().join("perijove-run");
-        fs::copy(env!("CARGO_BIN_EXE_perijove-run"), &program).unwrap();
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_perijove-run")).arg(&program).status();
+        assert!(copied.unwrap().success());
         Place { folder, program }
     }
 

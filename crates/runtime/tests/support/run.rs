@@ -1,6 +1,6 @@
 //! A small front of the library for its tests: runs one command in an image, as `perijove` would.
 //!
-//! `perijove-run [--runtime R] [--own-network] [--user U] [--workdir D] [--env N=V]… [--bind S:T[:ro]]…
+//! `perijove-run [--runtime R] [--no-overlay] [--own-network] [--user U] [--workdir D] [--env N=V]… [--bind S:T[:ro]]…
 //! [--writable D]… [--entrypoint E] CACHE LAYOUT DIGEST [COMMAND…]`
 //!
 //! The command's output goes to stdout and stderr, its exit code becomes the program's; 125 with a line
@@ -49,10 +49,12 @@ async fn run() -> Result<ExitStatus, String> {
     let mut wanted = Wanted::This(perijove_runtime::Runtime::Builtin);
     let mut arguments = std::env::args().skip(1);
     let mut plain = Vec::new();
+    let mut overlay = true;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or("a value is missing");
         match argument.as_str() {
             "--runtime" => wanted = value()?.parse()?,
+            "--no-overlay" => overlay = false,
             "--own-network" => spec.network = Network::Own,
             "--user" => spec.user = Some(value()?),
             "--workdir" => spec.workdir = Some(value()?),
@@ -87,8 +89,8 @@ async fn run() -> Result<ExitStatus, String> {
     let shown = |e: perijove_runtime::Error| {
         e.hint().map_or_else(|| e.to_string(), |hint| format!("{e}\nhint: {hint}"))
     };
-    let engine =
-        Engine::choose(wanted, Settings::new(PathBuf::from(cache), Arc::new(Lines))).await.map_err(shown)?;
+    let settings = Settings { overlay, ..Settings::new(PathBuf::from(cache), Arc::new(Lines)) };
+    let engine = Engine::choose(wanted, settings).await.map_err(shown)?;
     let manifest = digest.parse().map_err(|e| format!("{e}"))?;
     let source = ImageSource { layout: PathBuf::from(layout), manifest, registry_reference: None };
     let mut container = engine.start(&source, spec).await.map_err(shown)?;
