@@ -110,7 +110,8 @@ pub struct Image {
     pub entrypoint: Option<Vec<String>>,
     /// The command, or its default arguments where there is an entrypoint.
     pub command: Option<Vec<String>>,
-    /// Ports, as `8000` or `8000/tcp`.
+    /// Ports, as 8000 or "8000/udp".
+    #[serde(deserialize_with = "ports")]
     pub ports: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
@@ -165,6 +166,20 @@ fn platforms<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Pl
         .iter()
         .map(|text| text.parse().map_err(serde::de::Error::custom))
         .collect()
+}
+
+fn ports<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Port {
+        Number(u16),
+        Text(String),
+    }
+    let text = |port| match port {
+        Port::Number(number) => number.to_string(),
+        Port::Text(text) => text,
+    };
+    Ok(Vec::<Port>::deserialize(deserializer)?.into_iter().map(text).collect())
 }
 
 impl Config {

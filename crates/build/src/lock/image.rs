@@ -8,7 +8,7 @@ use super::debs::{self, DebsIn, DebsLock, DebsRequest};
 use super::wheels::{self, Input, Upgrade};
 use super::{Change, NpmLock, RequirementsLock, summary, write_all};
 use crate::config::Config;
-use crate::locks::{LockPaths, codename, python_target};
+use crate::locks::{LockPaths, codename, lineage, python_target};
 use crate::materialise::Origins;
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ pub struct Behind {
     pub reason: String,
 }
 
-/// Locks `images` (each after its parent, whose pins it may name as constraints) and rewrites all their locks, or
+/// Locks `images` (each after those whose files it names, as in `-c ../hub/requirements.txt`) and rewrites all their locks, or
 /// none when one fails: the work is done in a copy of the inputs under `.perijove/`.
 pub async fn lock(
     config: &Config,
@@ -51,7 +51,7 @@ pub async fn lock(
         copy_inputs(&config.folder(name), &copy.folder(name))?;
     }
     let (mut changes, mut files) = (Vec::new(), Vec::new());
-    for name in images {
+    for name in &order(config, images)? {
         let one = Relock { config: &copy, name, origins, upgrade, now };
         for (path, bytes, packages) in one.run().await? {
             write_all(&[(path.clone(), bytes.clone())])?;
@@ -70,6 +70,44 @@ pub async fn lock(
     }
     write_all(&files)?;
     Ok(changes)
+}
+
+/// `images`, each after its parent and after the images whose files its `requirements.in` names.
+fn order(config: &Config, images: &[String]) -> Result<Vec<String>> {
+    fn visit(config: &Config, name: &str, wanted: &[String], seen: &mut Vec<String>, order: &mut Vec<String>) -> Result<()> {
+        if seen.iter().any(|s| s == name) || !config.images.contains_key(name) {
+            return Ok(());
+        }
+        seen.push(name.to_owned());
+        for (parent, _) in lineage(config, name)? {
+            visit(config, parent, wanted, seen, order)?;
+        }
+        if let Some((input, _)) = LockPaths::of(config, name)?.python {
+            for other in named_images(&existing(&input).unwrap_or_default()) {
+                visit(config, &other, wanted, seen, order)?;
+            }
+        }
+        if wanted.iter().any(|w| w == name) {
+            order.push(name.to_owned());
+        }
+        Ok(())
+    }
+    let (mut seen, mut result) = (Vec::new(), Vec::new());
+    for name in images {
+        visit(config, name, images, &mut seen, &mut result)?;
+    }
+    Ok(result)
+}
+
+/// The NAMEs of `-c ../NAME/…` and `-r ../NAME/…` in a `requirements.in`.
+fn named_images(text: &str) -> Vec<String> {
+    let option = |line: &str| {
+        let line = line.trim();
+        let rest = ["-c", "-r", "--constraint", "--requirement"].iter().find_map(|o| line.strip_prefix(o))?;
+        let (name, _) = rest.trim_start_matches(['=', ' ']).strip_prefix("../")?.split_once('/')?;
+        Some(name.to_owned())
+    };
+    text.lines().filter_map(option).collect()
 }
 
 /// The files that lie in an image's folder itself and in its `wheels/`: everything that locking reads.
@@ -222,4 +260,15 @@ pub fn check(config: &Config, images: &[String]) -> Result<Vec<Behind>> {
         }
     }
     Ok(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_follow_those_whose_files_they_name() {
+        let text = "-c ../hub/requirements.txt\n --constraint=../lab/requirements.txt\n-r ../base/requirements.in\n-r other.in\njupyterhub # -c ../no/x\n";
+        assert_eq!(named_images(text), ["hub", "lab", "base"]);
+    }
 }
