@@ -46,6 +46,17 @@ pub fn of_release(version: &str, existing: &[&str]) {
         let tag = format!("{version}-{number}");
         assert!(is_oci(&tag) && !existing.contains(&tag.as_str()), "{tag}");
         assert!(number == "0" || !number.starts_with('0'), "{number}");
+        let builds = existing
+            .iter()
+            .filter(|name| is_oci(name))
+            .filter_map(|name| name.strip_prefix(version)?.strip_prefix('-'));
+        for build in builds.filter(|build| build.bytes().all(|byte| byte.is_ascii_digit())) {
+            let build = build.trim_start_matches('0');
+            assert!(
+                build.is_empty() || (build.len(), build) < (number.len(), &number),
+                "{number} after {build}"
+            );
+        }
         let after = next_build(version, existing.iter().copied().chain([tag.as_str()]), false);
         if let Ok(after) = after {
             assert!((after.len(), &after) > (number.len(), &number), "{after} after {number}");
