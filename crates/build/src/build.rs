@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use perijove_oci::client::Client;
 use perijove_oci::Blob as Content;
+use perijove_oci::client::Client;
 use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Index as ImageIndex, Platform, Reference, media};
 use serde::Serialize;
@@ -121,7 +121,8 @@ impl Builder {
         let mut built = Vec::new();
         let mut pending = Pending::default();
         for (platform, image) in &assembled {
-            let config = image::configuration(platform, image.base.as_ref(), &settings, &image.layers, &facts);
+            let config =
+                image::configuration(platform, image.base.as_ref(), &settings, &image.layers, &facts);
             let config = pending.blob(media::CONFIG, json(&config)?);
             let manifest = image::manifest(config, &image.layers, &image.empty, &facts);
             let mut descriptor = pending.manifest(media::MANIFEST, json(&manifest)?);
@@ -163,7 +164,8 @@ impl Builder {
             let debs = Locks::read(&self.config, ancestor)?.debs;
             locked = locked.max(debs.and_then(|lock| lock.created()));
         }
-        let seconds = |s: u64| jiff::Timestamp::from_second(i64::try_from(s).unwrap_or(0)).unwrap_or_default();
+        let seconds =
+            |s: u64| jiff::Timestamp::from_second(i64::try_from(s).unwrap_or(0)).unwrap_or_default();
         let created = match (self.epoch, locked, base.and_then(|b| b.created.clone())) {
             (Some(epoch), _, _) => seconds(epoch).to_string(),
             (None, Some(locked), _) => locked.to_string(),
@@ -208,7 +210,11 @@ impl Builder {
         let mut infos = BTreeMap::new();
         for (image, own) in &parts.by_image {
             let max = if self.config.is_parent(image) { MAX_PARENT_LAYERS } else { plan::MAX_LAYERS };
-            let groups = plan::plan(own, self.cache.compression(), max.saturating_sub(if self.config.is_parent(image) { 0 } else { done.layers.len() }).max(4));
+            let groups = plan::plan(
+                own,
+                self.cache.compression(),
+                max.saturating_sub(if self.config.is_parent(image) { 0 } else { done.layers.len() }).max(4),
+            );
             self.layers(own, &groups, platform, previous, &mut known, &mut done).await?;
             for part in own {
                 if let Some(info) = self.cache.part(part) {
@@ -223,7 +229,9 @@ impl Builder {
 
     /// Layers and configuration of a base image from a registry.
     async fn foreign_base(&self, name: &str, platform: &Platform, done: &mut Assembled) -> Result<()> {
-        let Some(Base::Image(reference)) = &locks::lineage(&self.config, name)?[0].1.base else { return Ok(()) };
+        let Some(Base::Image(reference)) = &locks::lineage(&self.config, name)?[0].1.base else {
+            return Ok(());
+        };
         let reference: Reference = reference.parse().map_err(|e| Error::Input {
             place: format!("{}: image.{name}", crate::config::FILE),
             reason: format!("{e}"),
@@ -278,7 +286,9 @@ impl Builder {
         let previous = previous.as_ref().unwrap_or(&nothing);
         let wanted: Vec<usize> = (0..groups.len())
             .filter(|at| !made.contains_key(at))
-            .filter(|&at| !previous.layers.contains_key(&groups[at].key) && !previous.empty.contains(&groups[at].key))
+            .filter(|&at| {
+                !previous.layers.contains_key(&groups[at].key) && !previous.empty.contains(&groups[at].key)
+            })
             .collect();
         let needed: BTreeSet<usize> =
             wanted.iter().flat_map(|&at| groups[at].units.iter().map(|u| u.part)).collect();

@@ -199,7 +199,8 @@ impl Config {
     /// Reads the text of a `perijove.toml` that lies in `root`.
     pub fn parse(root: &Path, text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line =
+                error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
             Error::Input {
                 place: format!("{FILE}:{line}"),
                 reason: error.message().to_owned(),
@@ -237,7 +238,10 @@ impl Config {
             ));
         }
         if let Some(Base::Image(reference)) = &image.base {
-            let parsed: perijove_oci::Reference = reference.parse().map_err(|e: perijove_oci::reference::ReferenceError| wrong(e.to_string(), "say registry/name@sha256:…"))?;
+            let parsed: perijove_oci::Reference =
+                reference.parse().map_err(|e: perijove_oci::reference::ReferenceError| {
+                    wrong(e.to_string(), "say registry/name@sha256:…")
+                })?;
             if parsed.digest.is_none() {
                 return Err(wrong(
                     format!("the base `{reference}` has no digest, so it may change under you"),
@@ -248,17 +252,26 @@ impl Config {
         if let Some(user) = &image.user
             && parse_user(user).is_none()
         {
-            return Err(wrong(format!("user `{user}` is not uid:gid in numbers"), "say user = \"1000:1000\""));
+            return Err(wrong(
+                format!("user `{user}` is not uid:gid in numbers"),
+                "say user = \"1000:1000\"",
+            ));
         }
         let mut seen = vec![name];
         let mut at = image;
         while let Some(Base::Parent(parent)) = &at.base {
             if seen.contains(&parent.as_str()) {
-                return Err(wrong(format!("its parents go round in a circle: {}", seen.join(" → ")), "break it"));
+                return Err(wrong(
+                    format!("its parents go round in a circle: {}", seen.join(" → ")),
+                    "break it",
+                ));
             }
             seen.push(parent);
             at = self.images.get(parent).ok_or_else(|| {
-                wrong(format!("its parent `{parent}` is not in this file"), "name an image of this repository")
+                wrong(
+                    format!("its parent `{parent}` is not in this file"),
+                    "name an image of this repository",
+                )
             })?;
         }
         Ok(())
@@ -281,7 +294,8 @@ impl Config {
     /// The images named, or all, each after its parent.
     pub fn select(&self, names: &[String]) -> Result<Vec<String>> {
         let mut order: Vec<String> = Vec::new();
-        let all: Vec<String> = if names.is_empty() { self.images.keys().cloned().collect() } else { names.to_vec() };
+        let all: Vec<String> =
+            if names.is_empty() { self.images.keys().cloned().collect() } else { names.to_vec() };
         for name in all {
             let mut chain = vec![name.clone()];
             while let Some(Base::Parent(parent)) = &self.image(&chain[chain.len() - 1])?.base {

@@ -107,7 +107,10 @@ pub fn configuration(
         os: platform.os.clone(),
         variant: platform.variant.clone(),
         config,
-        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: layers.iter().map(|l| l.blob.diff_id.clone()).collect() },
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            diff_ids: layers.iter().map(|l| l.blob.diff_id.clone()).collect(),
+        },
         history: history.collect(),
     }
 }

@@ -97,7 +97,10 @@ impl Locks {
         };
         let Some(package) = &image.version_from else {
             return image.version.clone().ok_or_else(|| {
-                wrong("neither `version-from` nor `version` is given".into(), "say which package gives the version")
+                wrong(
+                    "neither `version-from` nor `version` is given".into(),
+                    "say which package gives the version",
+                )
             });
         };
         self.package_version(package).ok_or_else(|| {
@@ -111,9 +114,13 @@ impl Locks {
     fn package_version(&self, name: &str) -> Option<String> {
         let wheel = crate::lock::wheels::normalise(name);
         let python = self.python.iter().flat_map(|l| &l.pins).find(|p| p.name == wheel);
-        let npm = self.npm.iter().flat_map(|l| &l.packages).find(|p| p.path == format!("node_modules/{name}"));
+        let npm =
+            self.npm.iter().flat_map(|l| &l.packages).find(|p| p.path == format!("node_modules/{name}"));
         let deb = self.debs.iter().flat_map(|l| &l.packages).find(|p| p.name == name);
-        python.map(|p| p.version.to_string()).or(npm.map(|p| p.version.clone())).or(deb.map(|p| p.version.clone()))
+        python
+            .map(|p| p.version.to_string())
+            .or(npm.map(|p| p.version.clone()))
+            .or(deb.map(|p| p.version.clone()))
     }
 }
 
@@ -156,11 +163,13 @@ pub fn python_target(config: &Config, name: &str, fresh: Option<&DebsLock>) -> R
             debs.push(DebsLock::parse(&read(&path)?, &path.display().to_string())?);
         }
     }
-    let setting = |get: fn(&Image) -> &Option<String>| lineage.iter().rev().find_map(|(_, image)| get(image).clone());
+    let setting =
+        |get: fn(&Image) -> &Option<String>| lineage.iter().rev().find_map(|(_, image)| get(image).clone());
     let locked = |package: &str| {
         debs.iter().flat_map(|l| &l.packages).find(|p| p.name == package).map(|p| p.version.clone())
     };
-    let python = setting(|i| &i.python_version).or_else(|| locked("python3")).or_else(|| locked("python3-minimal"));
+    let python =
+        setting(|i| &i.python_version).or_else(|| locked("python3")).or_else(|| locked("python3-minimal"));
     let glibc = setting(|i| &i.glibc).or_else(|| locked("libc6"));
     let unknown = |what: &str, key: &str| Error::Input {
         place: format!("{}: image.{name}", crate::config::FILE),

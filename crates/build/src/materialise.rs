@@ -79,7 +79,8 @@ impl Origins {
         let mut indexes = self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let make = || {
             let mut settings = IndexSettings::new(folder);
-            settings.url = std::env::var("PERIJOVE_PYTHON_INDEX").ok().or_else(|| self.mirrors.python.clone());
+            settings.url =
+                std::env::var("PERIJOVE_PYTHON_INDEX").ok().or_else(|| self.mirrors.python.clone());
             Arc::new(Index::new(self.fetcher.clone(), settings))
         };
         indexes.entry(folder.to_owned()).or_insert_with(make).clone()
@@ -153,7 +154,11 @@ pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) 
             let reporter = Arc::clone(origins.fetcher().reporter());
             blocking(move || {
                 let task = report::task();
-                reporter.report(Event::Started { task, what: format!("unpack {}", part.name), total_bytes: None });
+                reporter.report(Event::Started {
+                    task,
+                    what: format!("unpack {}", part.name),
+                    total_bytes: None,
+                });
                 let info = cache.write(&part, |sink| {
                     let mut sink = Filter::new(&part, sink)?;
                     unpack_part(&part, package.as_deref(), &mut sink)
@@ -242,21 +247,25 @@ impl<'a> Filter<'a> {
     fn new(part: &Part, sink: &'a mut dyn Sink) -> Result<Self> {
         let mut globs = globset::GlobSetBuilder::new();
         for pattern in &part.without {
-            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build().map_err(|e| Error::Input {
-                place: format!("{}: leave-out of {}", crate::config::FILE, part.name),
-                reason: e.to_string(),
-                hint: "a pattern is a path in the image with *, ** and ?".to_owned(),
+            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build().map_err(|e| {
+                Error::Input {
+                    place: format!("{}: leave-out of {}", crate::config::FILE, part.name),
+                    reason: e.to_string(),
+                    hint: "a pattern is a path in the image with *, ** and ?".to_owned(),
+                }
             })?;
             globs.add(glob);
         }
-        let without = globs.build().map_err(|e| Error::Refused { reason: e.to_string(), hint: String::new() })?;
+        let without =
+            globs.build().map_err(|e| Error::Refused { reason: e.to_string(), hint: String::new() })?;
         Ok(Filter { without, folders: matches!(part.kind, PartKind::Effects | PartKind::Deb), sink })
     }
 }
 
 impl Sink for Filter<'_> {
     fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
-        let known_folder = !self.folders && entry.kind == Kind::Directory && OWNED_FOLDERS.contains(&entry.path.as_str());
+        let known_folder =
+            !self.folders && entry.kind == Kind::Directory && OWNED_FOLDERS.contains(&entry.path.as_str());
         if known_folder || self.without.is_match(&entry.path) {
             return Ok(());
         }

@@ -7,13 +7,13 @@ use perijove_oci::{Digest, Platform};
 
 use crate::config::{self, Config, Directory, Image};
 use crate::entry::{EPOCH, Entry, Kind};
-use crate::locks::{self, Locks};
 use crate::lock::debs::LockedDeb;
 use crate::lock::index::Index;
 use crate::lock::npm::LockedNpm;
 use crate::lock::wheels::{WheelChoice, normalise};
-use crate::part::{Part, PartKind, Source, key};
+use crate::locks::{self, Locks};
 use crate::materialise::files_digest;
+use crate::part::{Part, PartKind, Source, key};
 use crate::unpack::{DebianImage, User, WheelOptions, debian_effects};
 use crate::{Error, Result};
 
@@ -212,7 +212,8 @@ impl Own<'_> {
             let patterns = self.leave_out(&part.name);
             if !patterns.is_empty() {
                 let whole = part.key.to_string();
-                part.key = key(part.kind, &BTreeMap::from([("whole", whole), ("without", patterns.join("\n"))]));
+                part.key =
+                    key(part.kind, &BTreeMap::from([("whole", whole), ("without", patterns.join("\n"))]));
                 part.without = patterns;
             }
         }
@@ -243,7 +244,9 @@ impl Own<'_> {
             let entry = self.directory(&wanted, all.user.as_deref())?;
             let path = entry.path.clone();
             for (at, _) in path.match_indices('/') {
-                entries.entry(path[..at].to_owned()).or_insert_with(|| (directory(&path[..at], 0, 0, 0o755), Vec::new()));
+                entries
+                    .entry(path[..at].to_owned())
+                    .or_insert_with(|| (directory(&path[..at], 0, 0, 0o755), Vec::new()));
             }
             entries.insert(path, (entry, Vec::new()));
         }
@@ -261,8 +264,8 @@ impl Own<'_> {
             return Err(wrong("not an absolute path below the root", "say path = \"/srv/data\""));
         }
         let owner = wanted.owner.as_deref().or(user).unwrap_or("0:0");
-        let (uid, gid) =
-            config::parse_user(owner).ok_or_else(|| wrong("the owner is not uid:gid", "say owner = \"1000:1000\""))?;
+        let (uid, gid) = config::parse_user(owner)
+            .ok_or_else(|| wrong("the owner is not uid:gid", "say owner = \"1000:1000\""))?;
         let mode = wanted.mode.as_deref().unwrap_or("0755");
         let mode = u32::from_str_radix(mode, 8)
             .ok()

@@ -74,7 +74,9 @@ impl Previous {
                 continue;
             }
             for (layer, diff_id) in links.layers.iter().zip(&config.rootfs.diff_ids) {
-                let Some(Ok(key)) = layer.annotations.get(LAYER_KEY).map(|k| k.parse::<Digest>()) else { continue };
+                let Some(Ok(key)) = layer.annotations.get(LAYER_KEY).map(|k| k.parse::<Digest>()) else {
+                    continue;
+                };
                 let blob = Blob { digest: layer.digest.clone(), size: layer.size, diff_id: diff_id.clone() };
                 let descriptor = Descriptor::new(&layer.media_type, layer.digest.clone(), layer.size);
                 let known = Known { blob, descriptor, repo: reference.clone() };

@@ -65,7 +65,8 @@ fn component(part: &Part) -> Value {
         component["hashes"] = json!([{ "alg": algorithm, "content": digest.hex() }]);
     }
     if let Source::Data(entries) = &part.source {
-        let places: Vec<Value> = entries.iter().map(|(e, _)| json!({ "location": format!("/{}", e.path) })).collect();
+        let places: Vec<Value> =
+            entries.iter().map(|(e, _)| json!({ "location": format!("/{}", e.path) })).collect();
         component["evidence"] = json!({ "occurrences": places });
     }
     component

@@ -103,13 +103,20 @@ impl FromStr for Digest {
             "sha512" => Algorithm::Sha512,
             _ => {
                 let ok = !name.is_empty()
-                    && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b))
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b))
                     && !hex.is_empty()
                     && hex.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b));
-                return Err(if ok { DigestError::Unsupported(text.chars().take(160).collect()) } else { malformed() });
+                return Err(if ok {
+                    DigestError::Unsupported(text.chars().take(160).collect())
+                } else {
+                    malformed()
+                });
             }
         };
-        let ok = hex.len() == algorithm.hex_len() && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let ok =
+            hex.len() == algorithm.hex_len() && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if ok { Ok(Digest { algorithm, hex: hex.to_owned() }) } else { Err(malformed()) }
     }
 }
@@ -165,7 +172,10 @@ impl Digester {
 /// Lower-case hex of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char])
+        .collect()
 }
 
 #[cfg(test)]
@@ -182,7 +192,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_digest() {
-        for bad in ["", "sha256", "sha256:", "sha256:XYZ", "sha256:E3B0", "../x:aa", "sha256:e3b0c442/../..", "Sha256:aa"] {
+        for bad in [
+            "",
+            "sha256",
+            "sha256:",
+            "sha256:XYZ",
+            "sha256:E3B0",
+            "../x:aa",
+            "sha256:e3b0c442/../..",
+            "Sha256:aa",
+        ] {
             assert!(matches!(bad.parse::<Digest>(), Err(DigestError::Malformed(_))), "{bad}");
         }
         assert!(matches!("blake3:aaaa".parse::<Digest>(), Err(DigestError::Unsupported(_))));

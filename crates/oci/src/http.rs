@@ -43,7 +43,8 @@ fn tls() -> Option<rustls::ClientConfig> {
         if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         Some(config.ok()?.with_root_certificates(roots).with_no_client_auth())
     };
     CONFIG.get_or_init(make).clone()
@@ -51,7 +52,8 @@ fn tls() -> Option<rustls::ClientConfig> {
 
 /// Whether a status is worth another try: 408, 429 and every 5xx but 501 (RFC 9110, section 15).
 pub fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+    matches!(status.as_u16(), 408 | 429)
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
 /// How long to wait before try number `tries` + 1 (the first try is 0): what `Retry-After` says (seconds or

@@ -111,7 +111,9 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let error = |reason: &str| ReferenceError { text: text.to_owned(), reason: reason.to_owned() };
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse::<Digest>().map_err(|e| error(&e.to_string()))?)),
+            Some((rest, digest)) => {
+                (rest, Some(digest.parse::<Digest>().map_err(|e| error(&e.to_string()))?))
+            }
             None => (text, None),
         };
         let (rest, tag) = match rest.rsplit_once(':') {
@@ -133,7 +135,9 @@ impl FromStr for Reference {
             return Err(error("the registry must be a host with an optional port"));
         }
         if !is_repository(&repository) {
-            return Err(error("the repository must be lower-case letters, digits and single separators . _ - /"));
+            return Err(error(
+                "the repository must be lower-case letters, digits and single separators . _ - /",
+            ));
         }
         Ok(Reference { registry: registry.to_owned(), repository, tag, digest })
     }
@@ -159,7 +163,8 @@ mod tests {
         for good in ["a", "a/b", "a.b", "a_b", "a__b", "a---b", "a1/b2.c", "conformance/repo1"] {
             assert!(is_repository(good), "{good}");
         }
-        for bad in ["", "/", "a/", "/a", "A", "a..b", "a___b", "a._b", "-a", "a-", "a//b", "a b", "../a", "é"] {
+        for bad in ["", "/", "a/", "/a", "A", "a..b", "a___b", "a._b", "-a", "a-", "a//b", "a b", "../a", "é"]
+        {
             assert!(!is_repository(bad), "{bad}");
         }
         assert!("UPPER/x".parse::<Reference>().is_err());

@@ -57,8 +57,9 @@ fn gzip_member(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let level = libdeflater::CompressionLvl::new(GZIP_LEVEL).unwrap_or_default();
     let mut compressor = libdeflater::Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
-    let length =
-        compressor.gzip_compress(bytes, &mut out).map_err(|e| io::Error::other(format!("libdeflate: {e}")))?;
+    let length = compressor
+        .gzip_compress(bytes, &mut out)
+        .map_err(|e| io::Error::other(format!("libdeflate: {e}")))?;
     out.truncate(length);
     Ok(out)
 }
@@ -149,6 +150,10 @@ mod tests {
         // If this fails after an update of an encoder, raise `part::FORMAT`: every layer changes.
         let text: Vec<u8> = (0..300_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
         let digest = |c| perijove_oci::Digest::sha256(&compressed(c, &[&text])).short().to_owned();
-        insta::assert_snapshot!(format!("gzip {} zstd {}", digest(Compression::Gzip), digest(Compression::Zstd)));
+        insta::assert_snapshot!(format!(
+            "gzip {} zstd {}",
+            digest(Compression::Gzip),
+            digest(Compression::Zstd)
+        ));
     }
 }

@@ -174,7 +174,8 @@ impl PieceWriter {
             pieces.insert(class, PieceInfo { size: hashed.length, alone });
         }
         let info = PartInfo { pieces, owned: self.owned, metadata };
-        let text = serde_json::to_vec(&info).map_err(|e| Error::Io { path: target.into(), source: e.into() })?;
+        let text =
+            serde_json::to_vec(&info).map_err(|e| Error::Io { path: target.into(), source: e.into() })?;
         let path = self.folder.path().join("part.json");
         fs::write(&path, text).map_err(Error::io(&path))?;
         let parent = target.parent().unwrap_or(target);

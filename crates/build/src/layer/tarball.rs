@@ -20,18 +20,31 @@ pub fn append(out: &mut dyn Write, entry: &Entry, content: &mut dyn Read) -> io:
     header.set_entry_type(kind);
     header.set_size(size);
     if let Some(target) = target {
-        put_name(out, tar::EntryType::GNULongLink, target.as_bytes(), &mut header.as_gnu_mut().map(|h| &mut h.linkname))?;
+        put_name(
+            out,
+            tar::EntryType::GNULongLink,
+            target.as_bytes(),
+            &mut header.as_gnu_mut().map(|h| &mut h.linkname),
+        )?;
     }
     let mut path = entry.path.clone();
     if entry.kind == Kind::Directory {
         path.push('/');
     }
-    put_name(out, tar::EntryType::GNULongName, path.as_bytes(), &mut header.as_gnu_mut().map(|h| &mut h.name))?;
+    put_name(
+        out,
+        tar::EntryType::GNULongName,
+        path.as_bytes(),
+        &mut header.as_gnu_mut().map(|h| &mut h.name),
+    )?;
     header.set_cksum();
     out.write_all(header.as_bytes())?;
     let copied = io::copy(&mut content.take(size), out)?;
     if copied != size {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{}: ends after {copied} of {size} bytes", entry.path)));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("{}: ends after {copied} of {size} bytes", entry.path),
+        ));
     }
     out.write_all(&[0; 512][..padding(size)])
 }
@@ -75,7 +88,8 @@ mod tests {
     #[test]
     fn tar_reads_what_was_written() {
         let long = format!("{}/file", "x".repeat(150));
-        let entry = |path: &str, kind| Entry { path: path.into(), kind, mode: 0o755, uid: 1000, gid: 7, mtime: 9 };
+        let entry =
+            |path: &str, kind| Entry { path: path.into(), kind, mode: 0o755, uid: 1000, gid: 7, mtime: 9 };
         let mut bytes = Vec::new();
         append(&mut bytes, &entry("a", Kind::Directory), &mut io::empty()).unwrap();
         append(&mut bytes, &entry(&long, Kind::File { size: 5 }), &mut &b"hello"[..]).unwrap();
@@ -89,7 +103,12 @@ mod tests {
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
             let link = entry.link_name().unwrap().map(|l| l.display().to_string());
-            seen.push((entry.path().unwrap().display().to_string(), text, link, entry.header().uid().unwrap()));
+            seen.push((
+                entry.path().unwrap().display().to_string(),
+                text,
+                link,
+                entry.header().uid().unwrap(),
+            ));
         }
         assert_eq!(
             seen,
@@ -104,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_short_file_is_an_error() {
-        let entry = Entry { path: "a".into(), kind: Kind::File { size: 9 }, mode: 0, uid: 0, gid: 0, mtime: 0 };
+        let entry =
+            Entry { path: "a".into(), kind: Kind::File { size: 9 }, mode: 0, uid: 0, gid: 0, mtime: 0 };
         assert!(append(&mut Vec::new(), &entry, &mut &b"short"[..]).is_err());
     }
 }

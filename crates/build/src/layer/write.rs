@@ -129,9 +129,10 @@ impl LayerCache {
     }
 
     fn alone(&self, parts: &[Part], group: &Group) -> Option<Blob> {
-        group.units.iter().find_map(|unit| {
-            Some(self.part(&parts[unit.part])?.pieces.get(&unit.class)?.alone.clone())
-        })
+        group
+            .units
+            .iter()
+            .find_map(|unit| Some(self.part(&parts[unit.part])?.pieces.get(&unit.class)?.alone.clone()))
     }
 
     fn digest(&self, files: &[PathBuf]) -> Result<Blob> {
@@ -142,8 +143,11 @@ impl LayerCache {
         for path in files {
             let file = File::open(path).map_err(Error::io(path))?;
             let mut tee = Tee { inner: file, digester: &mut digester, size: &mut size };
-            let mut plain = compress::reader(self.compression.media_type(), BufReader::with_capacity(256 << 10, &mut tee))
-                .map_err(Error::io(path))?;
+            let mut plain = compress::reader(
+                self.compression.media_type(),
+                BufReader::with_capacity(256 << 10, &mut tee),
+            )
+            .map_err(Error::io(path))?;
             loop {
                 match plain.read(&mut buffer).map_err(Error::io(path))? {
                     0 => break,

@@ -74,7 +74,13 @@ pub async fn lock(
 
 /// `images`, each after its parent and after the images whose files its `requirements.in` names.
 fn order(config: &Config, images: &[String]) -> Result<Vec<String>> {
-    fn visit(config: &Config, name: &str, wanted: &[String], seen: &mut Vec<String>, order: &mut Vec<String>) -> Result<()> {
+    fn visit(
+        config: &Config,
+        name: &str,
+        wanted: &[String],
+        seen: &mut Vec<String>,
+        order: &mut Vec<String>,
+    ) -> Result<()> {
         if seen.iter().any(|s| s == name) || !config.images.contains_key(name) {
             return Ok(());
         }
@@ -147,9 +153,11 @@ impl Relock<'_> {
             fresh = Some(new);
         }
         if let Some((input, lock)) = &paths.python {
-            let old = existing(lock).map(|text| RequirementsLock::parse(&text, &self.place(lock))).transpose()?;
+            let old =
+                existing(lock).map(|text| RequirementsLock::parse(&text, &self.place(lock))).transpose()?;
             let target = python_target(self.config, self.name, fresh.as_ref())?;
-            let request = wheels::Request { input, target: &target, old: old.as_ref(), upgrade: self.upgrade };
+            let request =
+                wheels::Request { input, target: &target, old: old.as_ref(), upgrade: self.upgrade };
             let locked = wheels::lock(&*self.origins.index(&paths.folder), &request).await?;
             let new = RequirementsLock::parse(&locked.text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(pins), pins(&new));

@@ -177,7 +177,16 @@ impl RequirementsLock {
             Err(reason) => return fail(format!("{name}=={version}: {reason}"), RELOCK),
         };
         let (marker, line) = (parsed.marker, number);
-        self.pins.push(Pin { name, version, marker, hashes, wheels: Vec::new(), via: Vec::new(), changed: 0, line });
+        self.pins.push(Pin {
+            name,
+            version,
+            marker,
+            hashes,
+            wheels: Vec::new(),
+            via: Vec::new(),
+            changed: 0,
+            line,
+        });
         Ok(())
     }
 

@@ -82,7 +82,9 @@ pub fn npm(archive: &Path, name: &str, options: &NpmOptions, sink: &mut dyn Sink
 /// Python's scripts: small images have no coreutils.
 fn explicit_node(text: Vec<u8>) -> Vec<u8> {
     match text.strip_prefix(b"#!/usr/bin/env node") {
-        Some(rest) if rest.first().is_none_or(|b| b" \r\n".contains(b)) => [b"#!/usr/bin/node", rest].concat(),
+        Some(rest) if rest.first().is_none_or(|b| b" \r\n".contains(b)) => {
+            [b"#!/usr/bin/node", rest].concat()
+        }
         _ => text,
     }
 }

@@ -72,7 +72,10 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let images = config.select(&arguments.images)?;
     let platforms = locks::platforms(&config, &arguments.platform)?;
     let several = images.len() > 1;
-    if several && !arguments.output.is_empty() && arguments.output.iter().any(|o| !matches!(o, Output::Layout(_))) {
+    if several
+        && !arguments.output.is_empty()
+        && arguments.output.iter().any(|o| !matches!(o, Output::Layout(_)))
+    {
         return Err(CliError::usage(
             format!("an archive holds one image, and {} are to be built", images.len()),
             "name one image, or use --output oci:DIR",

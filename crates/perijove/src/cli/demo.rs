@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perijove_build::lock::image;
-use perijove_build::{Built, Builder, Config};
+use perijove_build::{Builder, Built, Config};
 use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
@@ -217,7 +217,12 @@ async fn serve(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let (took, total) = (began.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
-    ui.status(&format!("login page after {}, {} in all ({})", seconds(took), seconds(total), engine.runtime.name()));
+    ui.status(&format!(
+        "login page after {}, {} in all ({})",
+        seconds(took),
+        seconds(total),
+        engine.runtime.name()
+    ));
     ui.result(
         &format!("JupyterHub is ready at {address}"),
         &json!({

@@ -25,7 +25,11 @@ impl CliError {
 
 impl From<perijove_build::Error> for CliError {
     fn from(error: perijove_build::Error) -> Self {
-        CliError { message: error.to_string(), hint: error.hint(), code: if error.is_usage() { 2 } else { 1 } }
+        CliError {
+            message: error.to_string(),
+            hint: error.hint(),
+            code: if error.is_usage() { 2 } else { 1 },
+        }
     }
 }
 

@@ -87,20 +87,26 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let ui = Ui::new(arguments.global.format, arguments.global.quiet, arguments.global.verbose, arguments.global.color);
-    let global = &arguments.global;
-    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
-        |runtime| {
-            // A server ends in order by itself.
-            let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_));
-            runtime.block_on(async {
-                tokio::select! {
-                    result = dispatch(arguments.verb, global, &ui) => result,
-                    () = ended(), if !serves => Err(interrupted()),
-                }
-            })
-        },
+    let ui = Ui::new(
+        arguments.global.format,
+        arguments.global.quiet,
+        arguments.global.verbose,
+        arguments.global.color,
     );
+    let global = &arguments.global;
+    let result =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
+            |runtime| {
+                // A server ends in order by itself.
+                let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_));
+                runtime.block_on(async {
+                    tokio::select! {
+                        result = dispatch(arguments.verb, global, &ui) => result,
+                        () = ended(), if !serves => Err(interrupted()),
+                    }
+                })
+            },
+        );
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),

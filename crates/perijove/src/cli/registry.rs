@@ -62,7 +62,10 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     settings.listen = flags.listen;
     if let Some(pattern) = &flags.create_only {
         settings.create_only = CreateOnly::matching(pattern).map_err(|e| {
-            CliError::usage(format!("--create-only: {e}"), "give a regular expression for whole tags, as '[0-9.]+-[0-9]+'")
+            CliError::usage(
+                format!("--create-only: {e}"),
+                "give a regular expression for whole tags, as '[0-9.]+-[0-9]+'",
+            )
         })?;
     }
     if let (Some(certificate), Some(key)) = (&flags.tls_certificate, &flags.tls_key) {

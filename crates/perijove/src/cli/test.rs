@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perijove_build::{Built, Builder, Config};
+use perijove_build::{Builder, Built, Config};
 use perijove_oci::Platform;
 use perijove_runtime::check::{self, Check, CheckResult, Verdict};
 use perijove_runtime::{Engine, ImageSource, Settings, Wanted};
@@ -56,9 +56,14 @@ pub async fn engine(wanted: Wanted, ui: &Ui) -> Result<Engine, CliError> {
 }
 
 /// The built image as a layout on disk, for a runtime.
-async fn layout_of(builder: &Builder, built: &Built, folder: &std::path::Path) -> Result<ImageSource, CliError> {
+async fn layout_of(
+    builder: &Builder,
+    built: &Built,
+    folder: &std::path::Path,
+) -> Result<ImageSource, CliError> {
     let blobs = folder.join("blobs");
-    let content = builder.client.localize(built.content.clone(), &blobs, perijove_oci::push::PARALLEL).await?;
+    let content =
+        builder.client.localize(built.content.clone(), &blobs, perijove_oci::push::PARALLEL).await?;
     let (dir, digest) = (folder.to_owned(), built.digest.clone());
     perijove_build::materialise::blocking(move || {
         perijove_oci::layout::write_layout(&dir, &content, None).map_err(Into::into)
@@ -114,7 +119,8 @@ pub fn line(image: &str, platform: &Platform, result: &CheckResult) -> String {
         Verdict::Failed(reason) => ("failed", format!(": {reason}")),
         Verdict::Untested(reason) => ("untested", format!(": {reason}")),
     };
-    let mut text = format!("{image} {platform}: {word}  {} ({}){reason}", result.name, seconds(result.seconds));
+    let mut text =
+        format!("{image} {platform}: {word}  {} ({}){reason}", result.name, seconds(result.seconds));
     if matches!(result.verdict, Verdict::Failed(_)) {
         for line in &result.output {
             text.push_str(&format!("\n    {line}"));
