@@ -62,7 +62,9 @@ fn put_name(
 ) -> io::Result<()> {
     if name.len() > 100 {
         let mut header = tar::Header::new_gnu();
-        header.as_gnu_mut().map(|h| h.name[..13].copy_from_slice(b"././@LongLink"));
+        if let Some(gnu) = header.as_gnu_mut() {
+            gnu.name[..13].copy_from_slice(b"././@LongLink");
+        }
         header.set_mode(0o644);
         header.set_uid(0);
         header.set_gid(0);

@@ -158,7 +158,7 @@ impl Relock<'_> {
             let target = python_target(self.config, self.name, fresh.as_ref())?;
             let request =
                 wheels::Request { input, target: &target, old: old.as_ref(), upgrade: self.upgrade };
-            let locked = wheels::lock(&*self.origins.index(&paths.folder), &request).await?;
+            let locked = wheels::lock(&self.origins.index(&paths.folder), &request).await?;
             let new = RequirementsLock::parse(&locked.text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(pins), pins(&new));
             for (path, bytes) in locked.wheels {

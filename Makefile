@@ -1,0 +1,68 @@
+# `make demo` runs a real JupyterHub on this machine; `make test` runs all tests. Both install what they need on
+# Debian 12 with Rust, Go, Node.js and Python, and are quick when run again.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/perijove
+TOOLS := $(CACHE)/tools
+export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
+
+# Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
+TEST_PACKAGES := docker-registry podman runc busybox-static chromium gnupg dpkg-dev apache2-utils uidmap
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+PORT ?= 8000
+
+.PHONY: help demo build test lint tools-demo tools-test tools-lint bench clean
+
+help: ## say what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build: ## compile perijove
+	cargo build --locked -p perijove
+
+demo: tools-demo build ## build, test, release and run the demo image: JupyterHub on http://127.0.0.1:8000
+	@echo "==> perijove demo: Ctrl-C ends it"
+	target/debug/perijove demo --port $(PORT)
+
+test: tools-test ## run all tests
+	@echo "==> tests"
+	.ci/tests
+
+lint: tools-lint ## formatting, clippy, cargo-deny
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo deny --locked --offline check --hide-inclusion-graph bans licenses sources
+
+bench: build ## how to run the benchmarks
+	@ls -d bench/*/ && echo "see the head of each script; criterion: cargo bench -p perijove-tags"
+
+clean: ## remove what was built and the embedded registry
+	rm -rf target .perijove
+
+tools-demo: $(TOOLS)/uv.ok
+
+tools-test: $(TOOLS)/uv.ok $(TOOLS)/apt.ok
+
+tools-lint: $(TOOLS)/deny.ok
+
+# uv resolves Python locks and tells which index is in force.
+$(TOOLS)/uv.ok:
+	@mkdir -p $(TOOLS)
+	@if command -v uv >/dev/null; then echo "==> uv is here: $$(uv --version)"; \
+	else echo "==> installing uv into $(TOOLS)/uv"; \
+	  python3 -m venv $(TOOLS)/uv 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv $(TOOLS)/uv; }; \
+	  $(TOOLS)/uv/bin/pip install --quiet uv; fi
+	@touch $@
+
+$(TOOLS)/apt.ok: Makefile
+	@mkdir -p $(TOOLS)
+	@missing=$$(for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "==> installing Debian packages:" $$missing; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@touch $@
+
+$(TOOLS)/deny.ok:
+	@mkdir -p $(TOOLS)
+	@command -v cargo-deny >/dev/null || { echo "==> installing cargo-deny"; cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny; }
+	@touch $@
