@@ -20,7 +20,7 @@ use crate::store::{Lease, StoreError};
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// So many bytes go to the disk at once, while the next are received.
-const BATCH: usize = 512 << 10;
+const BATCH: usize = 1 << 20;
 
 /// How long a request waits for the one before it to let go of a session: a client that resumes after a cut
 /// connection may be faster than the registry's notice of the cut.

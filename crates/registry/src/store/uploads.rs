@@ -32,7 +32,7 @@ pub(super) struct Sessions {
 struct Slot {
     used: Instant,
     /// Nothing while a request holds the lease.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
 }
 
 struct Session {
@@ -91,7 +91,7 @@ fn lock(open: &Mutex<HashMap<Key, Slot>>) -> MutexGuard<'_, HashMap<Key, Slot>> 
 /// The right to use a session; given back when it is dropped.
 pub struct Lease {
     key: Key,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     open: Arc<Mutex<HashMap<Key, Slot>>>,
 }
 
@@ -137,7 +137,7 @@ impl Store {
         let key = (repository.clone(), UploadId::random());
         let path = self.layout.upload(repository, &key.1);
         let digest = Some(RunningDigest::new(algorithm));
-        let session = Session { path, received: 0, written_out: 0, file: None, digest };
+        let session = Box::new(Session { path, received: 0, written_out: 0, file: None, digest });
         let mut open = lock(&self.sessions.open);
         if open.len() >= self.sessions.limit {
             // What was received stays on the disk: even the session that gives way can go on.
@@ -164,7 +164,7 @@ impl Store {
                 let path = self.layout.upload(repository, id);
                 let received = std::fs::metadata(&path).map_err(|_| StoreError::NoUpload)?.len();
                 open.insert(key.clone(), Slot { used: Instant::now(), session: None });
-                Session { path, received, written_out: received, file: None, digest: None }
+                Box::new(Session { path, received, written_out: received, file: None, digest: None })
             }
         };
         Ok(Lease { key, session: Some(session), open: self.sessions.open.clone() })
