@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::Error;
-use crate::http::{Activity, App, IdleStream, too_many_connections};
+use crate::http::{Activity, App, FileStream, IdleStream, Outbox, too_many_connections};
 use crate::settings::{Collect, Limits, Settings};
 use crate::store::{Store, StoreOptions};
 use crate::tls;
@@ -103,16 +103,24 @@ impl Server {
         // Answers are written whole; waiting for more to send only delays them.
         let _slower = stream.set_nodelay(true);
         let activity = Activity::default();
-        let stream = IdleStream::new(stream, self.limits.idle_time, activity.clone());
-        let (app, limits) = (self.app.clone(), self.limits.clone());
+        let talk = Talk { app: self.app.clone(), limits: self.limits.clone(), activity, slot, stopping };
+        let idle_time = self.limits.idle_time;
         match self.tls.clone() {
-            None => drop(tokio::spawn(converse(stream, app, limits, activity, slot, stopping))),
-            Some(tls) => drop(tokio::spawn(async move {
-                let handshake = tokio::time::timeout(limits.header_time, tls.accept(stream)).await;
-                if let Ok(Ok(stream)) = handshake {
-                    converse(stream, app, limits, activity, slot, stopping).await;
-                }
-            })),
+            None => {
+                let outbox = Outbox::default();
+                let stream = FileStream::new(stream, outbox.clone());
+                let stream = IdleStream::new(stream, idle_time, talk.activity.clone());
+                tokio::spawn(talk.hold(stream, Some(outbox)));
+            }
+            Some(tls) => {
+                let stream = IdleStream::new(stream, idle_time, talk.activity.clone());
+                tokio::spawn(async move {
+                    let handshake = tokio::time::timeout(talk.limits.header_time, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        talk.hold(stream, None).await;
+                    }
+                });
+            }
         }
     }
 }
@@ -132,39 +140,47 @@ pub async fn serve(
     Ok(())
 }
 
-/// Speaks HTTP/1.1 on a connection until either side ends it.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
+/// What a connection needs.
+struct Talk {
     app: App,
     limits: Limits,
     activity: Activity,
     slot: OwnedSemaphorePermit,
-    mut stopping: watch::Receiver<()>,
-) {
-    let service = service_fn(move |request| {
-        let (app, working) = (app.clone(), activity.begin());
-        async move {
-            let response = app.answer(request).await;
-            drop(working);
-            Ok::<_, std::convert::Infallible>(response)
+    stopping: watch::Receiver<()>,
+}
+
+impl Talk {
+    /// Speaks HTTP/1.1 until either side ends it.
+    async fn hold<S>(self, stream: S, outbox: Option<Outbox>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Talk { app, limits, activity, slot, mut stopping } = self;
+        let service = service_fn(move |request| {
+            let (app, outbox, working) = (app.clone(), outbox.clone(), activity.begin());
+            async move {
+                let response = app.answer(request, outbox.as_ref()).await;
+                drop(working);
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_time)
+            .max_buf_size(CONNECTION_BUFFER.max(limits.header_bytes))
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        // What breaks a connection is the client's affair: there is nobody to tell.
+        tokio::select! {
+            _ended = connection.as_mut() => {}
+            _told = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                let _ended = connection.await;
+            }
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_buf_size(CONNECTION_BUFFER.max(limits.header_bytes))
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    // What breaks a connection is the client's affair: there is nobody to tell.
-    tokio::select! {
-        _ended = connection.as_mut() => {}
-        _told = stopping.changed() => {
-            connection.as_mut().graceful_shutdown();
-            let _ended = connection.await;
-        }
+        drop(slot);
     }
-    drop(slot);
 }
 
 /// Tells one connection too many to come again.

@@ -10,6 +10,7 @@ use super::answer::{Answer, digest_headers, is_unchanged, not_modified, status, 
 use super::body::Body;
 use super::errors::{ApiError, Kind};
 use super::range::{self, Range};
+use super::sendfile::Outbox;
 use super::{App, blocking};
 use crate::names::RepositoryName;
 
@@ -35,6 +36,7 @@ pub(crate) async fn get(
     repository: RepositoryName,
     digest: Digest,
     headers: &HeaderMap,
+    outbox: Option<&Outbox>,
 ) -> Answer {
     let store = app.store.clone();
     let (repository, digest, blob) =
@@ -59,7 +61,7 @@ pub(crate) async fn get(
         }
     };
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    *response.body_mut() = Body::file(blob.file, first, length);
+    *response.body_mut() = Body::file(blob.file, first, length, outbox);
     Ok(response)
 }
 

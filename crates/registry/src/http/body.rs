@@ -1,4 +1,4 @@
-//! Answers' bodies: nothing, bytes, or a part of a file read window by window.
+//! Answers' bodies: nothing, bytes, or a part of a file, stretch by stretch.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -7,13 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
-/// Bytes of a file that are read at once.
-const WINDOW: usize = 256 << 10;
+use super::sendfile::{Outbox, STRETCH, stand_in};
+
+/// Bytes of a file that are read at once where they must be read.
+const WINDOW: usize = 128 << 10;
 
 /// An answer's body.
 pub(crate) enum Body {
@@ -26,9 +28,20 @@ impl Body {
         Body::Bytes(Bytes::new())
     }
 
-    /// `length` bytes of `file`, which has them, from `offset`.
-    pub(crate) fn file(file: File, offset: u64, length: u64) -> Self {
-        Body::File(FileBody { file: Arc::new(file), at: offset, left: length, reading: None, lent: None })
+    /// `length` bytes of `file`, which has them, from `offset`; sent by the outbox of a plain connection, or
+    /// read here for one that encrypts.
+    pub(crate) fn file(file: File, offset: u64, length: u64, outbox: Option<&Outbox>) -> Self {
+        let file = Arc::new(file);
+        if let Some(outbox) = outbox {
+            outbox.note(file.clone(), offset, length);
+        }
+        Body::File(FileBody {
+            file,
+            at: offset,
+            left: length,
+            sent_by_outbox: outbox.is_some(),
+            waiting: None,
+        })
     }
 }
 
@@ -43,80 +56,79 @@ pub(crate) struct FileBody {
     file: Arc<File>,
     at: u64,
     left: u64,
-    reading: Option<JoinHandle<io::Result<BytesMut>>>,
-    /// The window before the last one: its memory is used again once the connection has written it.
-    lent: Option<(Bytes, Bytes)>,
+    sent_by_outbox: bool,
+    waiting: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl FileBody {
-    fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let mut reading = match self.reading.take() {
-            Some(reading) => reading,
-            None => {
-                let mut window = self.window();
-                match read_cached(&self.file, &mut window, self.at) {
-                    Ok(true) => return Poll::Ready(Some(Ok(self.lend(window)))),
-                    Ok(false) => {
-                        let (file, at) = (self.file.clone(), self.at);
-                        tokio::task::spawn_blocking(move || {
-                            file.read_exact_at(&mut window, at).map(|()| window)
-                        })
-                    }
-                    Err(e) => return Poll::Ready(Some(Err(e))),
+        let piece = match self.waiting.as_mut() {
+            Some(waiting) => {
+                let done = ready!(Pin::new(waiting).poll(cx)).map_err(io::Error::other);
+                self.waiting = None;
+                done.flatten()
+            }
+            None => match self.cached() {
+                Ok(Some(piece)) => Ok(piece),
+                Ok(None) => {
+                    let (file, at, by_outbox) = (self.file.clone(), self.at, self.sent_by_outbox);
+                    let length = self.next_length();
+                    self.waiting =
+                        Some(tokio::task::spawn_blocking(move || fetch(&file, at, length, by_outbox)));
+                    return self.poll_next(cx);
                 }
-            }
+                Err(e) => Err(e),
+            },
         };
-        match Pin::new(&mut reading).poll(cx) {
-            Poll::Pending => {
-                self.reading = Some(reading);
-                Poll::Pending
-            }
-            Poll::Ready(Ok(Ok(window))) => Poll::Ready(Some(Ok(self.lend(window)))),
-            Poll::Ready(Ok(Err(e))) => Poll::Ready(Some(Err(e))),
-            Poll::Ready(Err(e)) => Poll::Ready(Some(Err(io::Error::other(e)))),
+        if let Ok(piece) = &piece {
+            self.at += piece.len() as u64;
+            self.left -= piece.len() as u64;
         }
+        Poll::Ready(Some(piece))
     }
 
-    /// Memory for the next window.
-    fn window(&mut self) -> BytesMut {
-        let length = usize::try_from(self.left).unwrap_or(WINDOW).min(WINDOW);
-        let used = self.lent.take();
-        let mut window = match used {
-            Some((older, newer)) => {
-                self.lent = Some((Bytes::new(), newer));
-                older.try_into_mut().unwrap_or_default()
+    fn next_length(&self) -> usize {
+        let most = if self.sent_by_outbox { STRETCH } else { WINDOW };
+        usize::try_from(self.left).map_or(most, |left| left.min(most))
+    }
+
+    /// The next piece out of the page cache; nothing when a disk must be waited for, which is no work for a
+    /// thread that serves connections.
+    fn cached(&self) -> io::Result<Option<Bytes>> {
+        let length = self.next_length();
+        let mut window = vec![0; if self.sent_by_outbox { 1 } else { length }];
+        // Of a stretch that the kernel sends, its last byte tells of the rest: files are read from the front.
+        let at = if self.sent_by_outbox { self.at + length as u64 - 1 } else { self.at };
+        match preadv2(&self.file, &mut [IoSliceMut::new(&mut window)], at, ReadWriteFlags::NOWAIT) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) if self.sent_by_outbox => Ok(Some(stand_in(length))),
+            Ok(n) => {
+                window.truncate(n);
+                Ok(Some(window.into()))
             }
-            None => BytesMut::new(),
-        };
-        window.resize(length, 0);
-        window
-    }
-
-    fn lend(&mut self, window: BytesMut) -> Bytes {
-        let window = window.freeze();
-        self.at += window.len() as u64;
-        self.left -= window.len() as u64;
-        let newer = self.lent.take().map_or_else(Bytes::new, |(_, newer)| newer);
-        self.lent = Some((newer, window.clone()));
-        window
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
-/// Fills the start of `window` from the page cache and cuts it to what was there; false when a disk must be
-/// waited for, which is nothing for a thread that serves connections.
-fn read_cached(file: &File, window: &mut BytesMut, at: u64) -> io::Result<bool> {
-    match preadv2(file, &mut [IoSliceMut::new(window)], at, ReadWriteFlags::NOWAIT) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(n) => {
-            window.truncate(n);
-            Ok(true)
-        }
-        Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno.into()),
+/// Reads `length` bytes: to be sent, or only to have them in the page cache.
+fn fetch(file: &File, at: u64, length: usize, only_cache: bool) -> io::Result<Bytes> {
+    let mut window = vec![0; length.min(WINDOW)];
+    if !only_cache {
+        file.read_exact_at(&mut window, at)?;
+        return Ok(window.into());
     }
+    let mut read = 0;
+    while read < length {
+        let part = (length - read).min(WINDOW);
+        file.read_exact_at(&mut window[..part], at + read as u64)?;
+        read += part;
+    }
+    Ok(stand_in(length))
 }
 
 impl hyper::body::Body for Body {
@@ -127,9 +139,7 @@ impl hyper::body::Body for Body {
         match self.get_mut() {
             Body::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::File(file) => {
-                Poll::Ready(ready!(file.poll_window(cx)).map(|window| window.map(Frame::data)))
-            }
+            Body::File(file) => Poll::Ready(ready!(file.poll_next(cx)).map(|piece| piece.map(Frame::data))),
         }
     }
 

@@ -15,6 +15,7 @@ mod page;
 mod query;
 mod range;
 mod router;
+mod sendfile;
 mod uploads;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use self::limits::{Activity, IdleStream};
 use self::login::Logins;
 use self::query::Query;
 use self::router::{Route, RouteError, route};
+pub(crate) use self::sendfile::{FileStream, Outbox};
 use crate::auth::{Access, Action, Identity};
 use crate::names::NameError;
 use crate::settings::{Limits, Report};
@@ -69,11 +71,11 @@ impl App {
         App(Arc::new(Shared { store, limits, access, logins: Logins::new(), report }))
     }
 
-    /// Answers a request; failures are answers, too.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Answers a request; failures are answers, too. Files go by the outbox where the connection has one.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, outbox: Option<&Outbox>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let mut body = Incomings::new(body, self.limits.idle_time, head.headers.contains_key(EXPECT));
-        let mut response = match self.dispatch(&head, &mut body).await {
+        let mut response = match self.dispatch(&head, &mut body, outbox).await {
             Ok(response) => response,
             Err(error) => {
                 if let Some(cause) = error.cause() {
@@ -127,7 +129,12 @@ impl App {
         }
     }
 
-    async fn dispatch(&self, head: &http::request::Parts, body: &mut Incomings) -> Answer {
+    async fn dispatch(
+        &self,
+        head: &http::request::Parts,
+        body: &mut Incomings,
+        outbox: Option<&Outbox>,
+    ) -> Answer {
         let (method, headers) = (&head.method, &head.headers);
         let size = |name: &HeaderName, value: &HeaderValue| name.as_str().len() + value.len() + 4;
         let bytes =
@@ -175,7 +182,9 @@ impl App {
             (Route::Manifest(name, reference), &Method::DELETE) => {
                 manifests::delete(self, name, reference).await
             }
-            (Route::Blob(name, digest), &Method::GET) => blobs::get(self, name, digest, headers).await,
+            (Route::Blob(name, digest), &Method::GET) => {
+                blobs::get(self, name, digest, headers, outbox).await
+            }
             (Route::Blob(name, digest), &Method::HEAD) => blobs::head(self, name, digest).await,
             (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(self, name, digest).await,
             (Route::Uploads(name), &Method::POST) => uploads::post(self, &who, name, &query, body).await,

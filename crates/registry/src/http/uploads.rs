@@ -20,7 +20,7 @@ use crate::store::{Lease, StoreError};
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// So many bytes go to the disk at once, while the next are received.
-const BATCH: usize = 256 << 10;
+const BATCH: usize = 1 << 20;
 
 /// How long a request waits for the one before it to let go of a session: a client that resumes after a cut
 /// connection may be faster than the registry's notice of the cut.
@@ -186,7 +186,7 @@ async fn finish(
 }
 
 /// Appends the body to the session. What came before a cut stays, for the client to go on from.
-async fn receive(app: &App, lease: Lease, body: &mut Incomings) -> Result<Lease, ApiError> {
+async fn receive(app: &App, mut lease: Lease, body: &mut Incomings) -> Result<Lease, ApiError> {
     let limit = app.limits.blob_bytes;
     let too_large = || {
         let message = format!("a blob has at most {limit} bytes here");
@@ -196,6 +196,7 @@ async fn receive(app: &App, lease: Lease, body: &mut Incomings) -> Result<Lease,
     if received.saturating_add(body.announced().unwrap_or(0)) > limit {
         return Err(too_large());
     }
+    let mut digest = lease.take_digest();
     let mut writer = Writer { app, state: State::Idle(lease) };
     let mut batch = Vec::new();
     let mut size = 0;
@@ -203,11 +204,15 @@ async fn receive(app: &App, lease: Lease, body: &mut Incomings) -> Result<Lease,
         match body.next().await {
             Ok(Some(piece)) => {
                 received += piece.len() as u64;
-                size += piece.len();
-                batch.push(piece);
                 if received > limit {
                     break Err(too_large());
                 }
+                // Here and not beside the write: while the bytes are near, and on another core.
+                if let Some(digest) = &mut digest {
+                    digest.update(&piece);
+                }
+                size += piece.len();
+                batch.push(piece);
                 if size >= BATCH {
                     writer = writer.write(std::mem::take(&mut batch)).await?;
                     size = 0;
@@ -220,10 +225,11 @@ async fn receive(app: &App, lease: Lease, body: &mut Incomings) -> Result<Lease,
             }
         }
     };
-    if !batch.is_empty() && received <= limit {
+    if !batch.is_empty() {
         writer = writer.write(batch).await?;
     }
-    let lease = writer.finish().await?;
+    let mut lease = writer.finish().await?;
+    lease.put_digest(digest);
     ended.map(|()| lease)
 }
 

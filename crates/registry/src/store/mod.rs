@@ -42,7 +42,7 @@ pub use error::StoreError;
 pub use gc::Collected;
 pub use manifests::{ManifestRef, NewManifest, StoredManifest};
 pub use referrers::Referrer;
-pub use uploads::Lease;
+pub use uploads::{Lease, RunningDigest};
 
 use self::cache::Cache;
 use self::durable::Durable;

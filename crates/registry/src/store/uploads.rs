@@ -18,6 +18,9 @@ use super::layout::remove;
 use super::{Store, StoreError};
 use crate::names::{RepositoryName, UploadId};
 
+/// After so many bytes the disk is told to begin writing them, so that little is left to sync at the end.
+const WRITE_OUT: u64 = 8 << 20;
+
 type Key = (RepositoryName, UploadId);
 
 /// The sessions that memory knows.
@@ -29,15 +32,34 @@ pub(super) struct Sessions {
 struct Slot {
     used: Instant,
     /// Nothing while a request holds the lease.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
 }
 
 struct Session {
     path: PathBuf,
     received: u64,
+    /// Of these the disk was told to begin writing so many.
+    written_out: u64,
     file: Option<File>,
     /// The digest of what was received; nothing when it must be computed from the file.
-    digester: Option<(Algorithm, Digester)>,
+    digest: Option<RunningDigest>,
+}
+
+/// The digest of what a session received so far.
+pub struct RunningDigest {
+    algorithm: Algorithm,
+    digester: Digester,
+}
+
+impl RunningDigest {
+    fn new(algorithm: Algorithm) -> Self {
+        RunningDigest { algorithm, digester: Digester::new(algorithm) }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.digester.update(bytes);
+    }
 }
 
 impl Sessions {
@@ -69,7 +91,7 @@ fn lock(open: &Mutex<HashMap<Key, Slot>>) -> MutexGuard<'_, HashMap<Key, Slot>> 
 /// The right to use a session; given back when it is dropped.
 pub struct Lease {
     key: Key,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     open: Arc<Mutex<HashMap<Key, Slot>>>,
 }
 
@@ -94,6 +116,19 @@ impl Lease {
     pub fn received(&self) -> u64 {
         self.session.as_ref().map_or(0, |session| session.received)
     }
+
+    /// Takes the digest so far, to go on with it while other bytes are written. Whoever has it feeds it exactly
+    /// what is appended and gives it back; when it is not given back, the file is read again at the end.
+    pub fn take_digest(&mut self) -> Option<RunningDigest> {
+        self.session.as_mut()?.digest.take()
+    }
+
+    /// Gives the digest back.
+    pub fn put_digest(&mut self, digest: Option<RunningDigest>) {
+        if let Some(session) = &mut self.session {
+            session.digest = digest;
+        }
+    }
 }
 
 impl Store {
@@ -101,8 +136,8 @@ impl Store {
     pub fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> UploadId {
         let key = (repository.clone(), UploadId::random());
         let path = self.layout.upload(repository, &key.1);
-        let digester = Some((algorithm, Digester::new(algorithm)));
-        let session = Session { path, received: 0, file: None, digester };
+        let digest = Some(RunningDigest::new(algorithm));
+        let session = Box::new(Session { path, received: 0, written_out: 0, file: None, digest });
         let mut open = lock(&self.sessions.open);
         if open.len() >= self.sessions.limit {
             // What was received stays on the disk: even the session that gives way can go on.
@@ -129,7 +164,7 @@ impl Store {
                 let path = self.layout.upload(repository, id);
                 let received = std::fs::metadata(&path).map_err(|_| StoreError::NoUpload)?.len();
                 open.insert(key.clone(), Slot { used: Instant::now(), session: None });
-                Session { path, received, file: None, digester: None }
+                Box::new(Session { path, received, written_out: received, file: None, digest: None })
             }
         };
         Ok(Lease { key, session: Some(session), open: self.sessions.open.clone() })
@@ -165,9 +200,9 @@ impl Store {
             append(self, session, &[Bytes::new()])?;
         }
         let path = session.path.clone();
-        let digester = session.digester.take().filter(|(algorithm, _)| *algorithm == digest.algorithm());
-        let actual = match digester {
-            Some((_, digester)) => digester.finish(),
+        let running = session.digest.take().filter(|running| running.algorithm == digest.algorithm());
+        let actual = match running {
+            Some(running) => running.digester.finish(),
             None => digest_of_file(&path, digest.algorithm()).map_err(StoreError::file("read", &path))?,
         };
         if actual != *digest {
@@ -216,10 +251,18 @@ fn append(store: &Store, session: &mut Session, pieces: &[Bytes]) -> Result<(), 
     };
     for piece in pieces {
         file.write_all(piece).map_err(StoreError::file("write", path))?;
-        if let Some((_, digester)) = &mut session.digester {
-            digester.update(piece);
+        if let Some(digest) = &mut session.digest {
+            digest.update(piece);
         }
         session.received += piece.len() as u64;
+    }
+    let pending = session.received - session.written_out;
+    if let Some(length) = std::num::NonZeroU64::new(pending).filter(|length| length.get() >= WRITE_OUT) {
+        // "Not needed soon" makes Linux begin to write what is dirty, without waiting; what is being written
+        // stays in memory. It is a hint: the sync at the end decides.
+        let _hint =
+            rustix::fs::fadvise(&*file, session.written_out, Some(length), rustix::fs::Advice::DontNeed);
+        session.written_out = session.received;
     }
     Ok(())
 }
