@@ -1,7 +1,7 @@
 //! `perijove demo`: lock check → build → push by digest → pull → test → tag → run, all on this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,9 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let state = config.root.join(".perijove");
     let registry = Registry::start(&state.join("registry"), ui).await?;
     let result = async {
-        let builder = settings::builder(config, None, None, &ui.reporter())?;
+        let mut builder = settings::builder(config, None, None, &ui.reporter())?;
+        // A commit or an edit elsewhere in the repository makes no new demo image.
+        builder.revision = None;
         let repo = registry.repository(IMAGE)?;
         let source = release(&builder, &engine, &repo, &state.join("demo"), ui).await?;
         serve(&engine, &source, &state, arguments.port, start, ui).await
@@ -182,9 +184,7 @@ async fn serve(
     start: Instant,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let compiled = state.join("demo").join("compiled").join(&source.manifest.hex()[..16]);
-    std::fs::create_dir_all(&compiled)?;
-    open_to_container(&compiled)?;
+    let compiled = compiled(&state.join("demo").join("compiled"), &source.manifest.hex()[..16])?;
     let log = std::sync::Mutex::new(std::fs::File::create(state.join("demo").join("log"))?);
     let spec = Spec {
         command: Some(vec!["jupyterhub".to_owned(), format!("--port={port}")]),
@@ -242,6 +242,18 @@ async fn serve(
             Ok(())
         }
     }
+}
+
+/// The folder that keeps what this image's Python compiles; those of earlier images go.
+fn compiled(folder: &Path, image: &str) -> Result<PathBuf, CliError> {
+    let own = folder.join(image);
+    std::fs::create_dir_all(&own)?;
+    open_to_container(&own)?;
+    for other in std::fs::read_dir(folder)?.flatten().filter(|entry| entry.file_name() != image) {
+        // What stays costs only its space.
+        let _ = std::fs::remove_dir_all(other.path());
+    }
+    Ok(own)
 }
 
 /// Lets the container's user write, whoever it is on this machine: what lies there can be made again.
