@@ -1,7 +1,8 @@
 //! `perijove demo`: lock check → build → push by digest → pull → test → tag → run, all on this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
 use perijove_runtime::check::Verdict;
-use perijove_runtime::{Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
+use perijove_runtime::{Container, Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
@@ -50,15 +51,20 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let state = config.root.join(".perijove");
     let registry = Registry::start(&state.join("registry"), ui).await?;
     let result = async {
-        let builder = settings::builder(config, None, None, &ui.reporter())?;
+        let mut builder = settings::builder(config, None, None, &ui.reporter())?;
+        // A commit or an edit elsewhere in the repository makes no new demo image.
+        builder.revision = None;
         let repo = registry.repository(IMAGE)?;
-        let source = release(&builder, &engine, &repo, &state.join("demo"), ui).await?;
-        serve(&engine, &source, &state, arguments.port, start, ui).await
-    };
-    let result = tokio::select! {
-        result = result => result,
-        () = ended() => Ok(()),
-    };
+        // One listener from here on: a Ctrl-C between two steps is kept for the next.
+        let mut ended = pin!(ended());
+        let folder = state.join("demo");
+        let source = tokio::select! {
+            source = release(&builder, &engine, &repo, &folder, ui) => source?,
+            () = ended.as_mut() => return Ok(()),
+        };
+        serve(&engine, &source, &state, arguments.port, start, ended, ui).await
+    }
+    .await;
     registry.stop().await;
     result.map(|()| Outcome::Done)
 }
@@ -173,18 +179,17 @@ async fn claim(builder: &Builder, built: &Built, repo: &Reference, ui: &Ui) -> R
     Ok(())
 }
 
-/// Runs the image until the user ends it.
+/// Runs the image until the user ends it, which it waits for: nothing of the container is left then.
 async fn serve(
     engine: &Engine,
     source: &ImageSource,
     state: &Path,
     port: u16,
     start: Instant,
+    mut ended: Pin<&mut impl Future<Output = ()>>,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let compiled = state.join("demo").join("compiled").join(&source.manifest.hex()[..16]);
-    std::fs::create_dir_all(&compiled)?;
-    open_to_container(&compiled)?;
+    let compiled = compiled(&state.join("demo").join("compiled"), &source.manifest.hex()[..16])?;
     let log = std::sync::Mutex::new(std::fs::File::create(state.join("demo").join("log"))?);
     let spec = Spec {
         command: Some(vec!["jupyterhub".to_owned(), format!("--port={port}")]),
@@ -203,7 +208,16 @@ async fn serve(
     let mut container = engine.start(source, spec).await?;
     let address = format!("http://127.0.0.1:{port}");
     let deadline = began + Duration::from_secs(120);
-    while container.get(&format!("127.0.0.1:{port}"), "/hub/login", Duration::from_secs(5)).await != Ok(200) {
+    let authority = format!("127.0.0.1:{port}");
+    loop {
+        tokio::select! {
+            answer = container.get(&authority, "/hub/login", Duration::from_secs(5)) => {
+                if answer == Ok(200) {
+                    break;
+                }
+            }
+            () = ended.as_mut() => return stop(&mut container, ui).await,
+        }
         if container.has_ended() || Instant::now() > deadline {
             let log = std::fs::read_to_string(state.join("demo").join("log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(15).collect();
@@ -236,12 +250,26 @@ async fn serve(
             let status = status?;
             Err(CliError::failed(format!("JupyterHub ended with {status}"), "what it said is in .perijove/demo/log"))
         }
-        () = ended() => {
-            ui.status("stopping");
-            container.stop(Duration::from_secs(10)).await?;
-            Ok(())
-        }
+        () = ended => stop(&mut container, ui).await,
     }
+}
+
+async fn stop(container: &mut Container, ui: &Ui) -> Result<(), CliError> {
+    ui.status("stopping");
+    container.stop(Duration::from_secs(10)).await?;
+    Ok(())
+}
+
+/// The folder that keeps what this image's Python compiles; those of earlier images go.
+fn compiled(folder: &Path, image: &str) -> Result<PathBuf, CliError> {
+    let own = folder.join(image);
+    std::fs::create_dir_all(&own)?;
+    open_to_container(&own)?;
+    for other in std::fs::read_dir(folder)?.flatten().filter(|entry| entry.file_name() != image) {
+        // What stays costs only its space.
+        let _ = std::fs::remove_dir_all(other.path());
+    }
+    Ok(own)
 }
 
 /// Lets the container's user write, whoever it is on this machine: what lies there can be made again.
