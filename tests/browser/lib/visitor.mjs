@@ -65,6 +65,8 @@ export class Visitor {
   async makesNotebook() {
     await this.page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
     await this.page.locator('.jp-Notebook .jp-CodeCell .cm-content').first().waitFor();
+    // What is run before the kernel answers can get lost.
+    await this.page.getByText('Python 3 (ipykernel) | Idle').waitFor();
   }
 
   /**
@@ -79,6 +81,7 @@ export class Visitor {
     await cell.locator('.cm-content').click();
     // At once: typed key by key, the editor would help.
     await this.page.keyboard.insertText(code);
+    await cell.locator('.cm-content', { hasText: code.split('\n')[0] }).waitFor();
     await this.page.keyboard.press('Shift+Enter');
     const output = cell.locator('.jp-OutputArea-output');
     await output.first().waitFor();

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
 use perijove_runtime::check::Verdict;
-use perijove_runtime::{Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
+use perijove_runtime::{Container, Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
@@ -54,13 +55,16 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         // A commit or an edit elsewhere in the repository makes no new demo image.
         builder.revision = None;
         let repo = registry.repository(IMAGE)?;
-        let source = release(&builder, &engine, &repo, &state.join("demo"), ui).await?;
-        serve(&engine, &source, &state, arguments.port, start, ui).await
-    };
-    let result = tokio::select! {
-        result = result => result,
-        () = ended() => Ok(()),
-    };
+        // One listener from here on: a Ctrl-C between two steps is kept for the next.
+        let mut ended = pin!(ended());
+        let folder = state.join("demo");
+        let source = tokio::select! {
+            source = release(&builder, &engine, &repo, &folder, ui) => source?,
+            () = ended.as_mut() => return Ok(()),
+        };
+        serve(&engine, &source, &state, arguments.port, start, ended, ui).await
+    }
+    .await;
     registry.stop().await;
     result.map(|()| Outcome::Done)
 }
@@ -175,13 +179,14 @@ async fn claim(builder: &Builder, built: &Built, repo: &Reference, ui: &Ui) -> R
     Ok(())
 }
 
-/// Runs the image until the user ends it.
+/// Runs the image until the user ends it, which it waits for: nothing of the container is left then.
 async fn serve(
     engine: &Engine,
     source: &ImageSource,
     state: &Path,
     port: u16,
     start: Instant,
+    mut ended: Pin<&mut impl Future<Output = ()>>,
     ui: &Ui,
 ) -> Result<(), CliError> {
     let compiled = compiled(&state.join("demo").join("compiled"), &source.manifest.hex()[..16])?;
@@ -203,7 +208,16 @@ async fn serve(
     let mut container = engine.start(source, spec).await?;
     let address = format!("http://127.0.0.1:{port}");
     let deadline = began + Duration::from_secs(120);
-    while container.get(&format!("127.0.0.1:{port}"), "/hub/login", Duration::from_secs(5)).await != Ok(200) {
+    let authority = format!("127.0.0.1:{port}");
+    loop {
+        tokio::select! {
+            answer = container.get(&authority, "/hub/login", Duration::from_secs(5)) => {
+                if answer == Ok(200) {
+                    break;
+                }
+            }
+            () = ended.as_mut() => return stop(&mut container, ui).await,
+        }
         if container.has_ended() || Instant::now() > deadline {
             let log = std::fs::read_to_string(state.join("demo").join("log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(15).collect();
@@ -236,12 +250,14 @@ async fn serve(
             let status = status?;
             Err(CliError::failed(format!("JupyterHub ended with {status}"), "what it said is in .perijove/demo/log"))
         }
-        () = ended() => {
-            ui.status("stopping");
-            container.stop(Duration::from_secs(10)).await?;
-            Ok(())
-        }
+        () = ended => stop(&mut container, ui).await,
     }
+}
+
+async fn stop(container: &mut Container, ui: &Ui) -> Result<(), CliError> {
+    ui.status("stopping");
+    container.stop(Duration::from_secs(10)).await?;
+    Ok(())
 }
 
 /// The folder that keeps what this image's Python compiles; those of earlier images go.
