@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use perijove_oci::Blob as Content;
-use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
+use perijove_oci::{Algorithm, Descriptor, Digester};
 
 use super::compress::{self, Compression};
 use super::piece::{self, Blob, PartInfo, PieceWriter};
@@ -40,13 +40,17 @@ impl LayerCache {
         self.compression
     }
 
-    fn part_folder(&self, key: &Digest) -> PathBuf {
-        self.root.join(self.compression.extension()).join(&key.hex()[..2]).join(key.hex())
+    /// A part that is cut into pieces lies beside the same part in one piece: which of the two a lock wants
+    /// depends on the size that it tells.
+    fn part_folder(&self, part: &Part) -> PathBuf {
+        let hex = part.key.hex();
+        let name = if is_split(part) { format!("{hex}-split") } else { hex.to_owned() };
+        self.root.join(self.compression.extension()).join(&hex[..2]).join(name)
     }
 
     /// What is known of a part that lies in the cache, whole.
     pub fn part(&self, part: &Part) -> Option<PartInfo> {
-        let folder = self.part_folder(&part.key);
+        let folder = self.part_folder(part);
         let info = piece::read_info(&folder)?;
         let whole = info.pieces.iter().all(|(class, piece)| {
             let path = folder.join(piece::file_name(*class, self.compression));
@@ -67,7 +71,7 @@ impl LayerCache {
     ) -> Result<PartInfo> {
         let mut writer = PieceWriter::new(&self.root, self.compression, is_split(part))?;
         let metadata = unpack(&mut writer)?;
-        writer.finish(&self.part_folder(&part.key), metadata)
+        writer.finish(&self.part_folder(part), metadata)
     }
 
     fn record_path(&self, group: &Group) -> PathBuf {
@@ -88,7 +92,7 @@ impl LayerCache {
         for unit in &group.units {
             let part = &parts[unit.part];
             if self.part(part)?.pieces.contains_key(&unit.class) {
-                files.push(self.part_folder(&part.key).join(piece::file_name(unit.class, self.compression)));
+                files.push(self.part_folder(part).join(piece::file_name(unit.class, self.compression)));
             }
         }
         if !files.is_empty() {

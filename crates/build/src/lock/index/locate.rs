@@ -64,7 +64,12 @@ impl Index {
         let Some((_, digest, file)) = best.map(|at| &wheels[at]) else {
             return Err(not_for_platform(&pin.place, &pin.name, &pin.version, target, platform, &[]));
         };
-        let memory = Memo { filename: file.filename.clone(), digest: digest.clone(), size: file.size };
+        // The size decides where a wheel lies in the image: it must not depend on how much an index tells.
+        let size = match file.size {
+            None => self.fetcher.length(&file.url).await,
+            known => known,
+        };
+        let memory = Memo { filename: file.filename.clone(), digest: digest.clone(), size };
         if let Some(folder) = memo.parent() {
             // Only a cache: without it the index is asked again.
             let _ = std::fs::create_dir_all(folder)
