@@ -1,0 +1,201 @@
+//! The previous release is the cache: with an empty cache and a registry that has the previous image, a build
+//! fetches what changed, and a push sends what changed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail at once, and print what they measured"
+)]
+
+use std::collections::BTreeSet;
+
+use perijove_testkit::packages::{Deb, Packages, Wheel};
+use perijove_testkit::program::{Program, Ran};
+use perijove_testkit::registry::Registry;
+use perijove_testkit::repository::{APP, Repository};
+use serde_json::Value;
+
+const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
+
+/// Manifests, configurations and SBOMs of two platforms: what a push may send besides layers, and what a build
+/// may read of the previous image.
+const PAPERS: u64 = 60_000;
+
+struct Site {
+    packages: Packages,
+    registry: Registry,
+    debs: Vec<Deb>,
+}
+
+impl Site {
+    fn new(wheels: &[Wheel]) -> Self {
+        let debs = vec![Deb::new("base", "1", "all", 10_000)];
+        let packages = Packages::serve();
+        packages.debs(&debs);
+        packages.wheels(wheels);
+        Site { packages, registry: Registry::start(PERIJOVE), debs }
+    }
+
+    /// Builds with an empty cache and pushes to `target` of the registry.
+    fn push(&self, repository: &Repository, target: &str, more: &[&str]) -> Ran {
+        let cache = tempfile::tempdir().unwrap();
+        self.packages.requests();
+        let target = format!("{}/{target}", self.registry.address);
+        let program = Program::new(PERIJOVE, repository.path(), cache.path());
+        let program = program.envs(self.packages.environment());
+        program.args(["build", "--format", "json", "--push", &target]).args(more.iter().copied()).run()
+    }
+
+    fn from_nothing(&self, repository: &Repository) -> Value {
+        let cache = tempfile::tempdir().unwrap();
+        let program = Program::new(PERIJOVE, repository.path(), cache.path());
+        let program = program.envs(self.packages.environment());
+        program.args(["build", "--format", "json"]).run().json()
+    }
+}
+
+/// Layer digests with sizes of all platforms.
+fn layers(result: &Value) -> BTreeSet<(String, u64)> {
+    let platforms =
+        result["images"].as_array().unwrap().iter().flat_map(|i| i["platforms"].as_array().unwrap());
+    platforms
+        .flat_map(|p| p["layers"].as_array().unwrap())
+        .map(|l| (l["digest"].as_str().unwrap().to_owned(), l["size_bytes"].as_u64().unwrap()))
+        .collect()
+}
+
+fn new_layer_bytes(before: &Value, after: &Value) -> u64 {
+    layers(after).difference(&layers(before)).map(|(_, size)| size).sum()
+}
+
+fn number(result: &Value, name: &str) -> u64 {
+    result[name].as_u64().unwrap()
+}
+
+/// What the lock has: a large wheel (a layer of its own), one that has changed before (too), and small ones
+/// that share layers.
+fn wheels() -> Vec<Wheel> {
+    let mut wheels: Vec<Wheel> = (0..16).map(|n| Wheel::new(&format!("small-{n}"), "1.0", 3_000)).collect();
+    wheels.push(Wheel::new("large", "1.0", 300_000));
+    wheels.push(Wheel::new("moving", "1.0", 5_000).changed(1));
+    wheels
+}
+
+/// `wheels` with `project` in another version.
+fn moved(wheels: &[Wheel], project: &str, version: &str) -> (Vec<Wheel>, Wheel) {
+    let mut all = wheels.to_vec();
+    let at = all.iter().position(|w| w.project == project).unwrap();
+    let size = all[at].bytes.len();
+    all[at] = Wheel::new(project, version, size).changed(all[at].changed + 1);
+    let new = all[at].clone();
+    (all, new)
+}
+
+#[test]
+fn no_change_fetches_no_package_and_pushes_nothing() {
+    let wheels = wheels();
+    let site = Site::new(&wheels);
+    let repository = Repository::app(&site.debs, &wheels);
+    let first = site.push(&repository, "team/app", &[]).json();
+    assert!(number(&first, "fetched_bytes") > 300_000 && number(&first, "pushed_bytes") > 300_000, "{first}");
+    let again = site.push(&repository, "team/app", &[]).json();
+    assert_eq!(site.packages.requests(), [""; 0], "no package is asked for");
+    assert_eq!(number(&again, "pushed_bytes"), 0);
+    assert_eq!(again["images"], first["images"]);
+    let read = number(&again, "fetched_bytes");
+    eprintln!("no change: {read} bytes of manifests and configurations read");
+    assert!(read < PAPERS, "{read}");
+}
+
+#[test]
+fn a_moved_pin_fetches_its_package_and_pushes_its_layer() {
+    for project in ["large", "moving"] {
+        let old = wheels();
+        let site = Site::new(&old);
+        let before = site.push(&Repository::app(&site.debs, &old), "team/app", &[]).json();
+        let (new, wheel) = moved(&old, project, "1.1");
+        site.packages.wheels([&wheel]);
+        // The first move of `large` and the second of `moving`: both had a layer of their own already.
+        let repository = Repository::app(&site.debs, &new);
+        let after = site.push(&repository, "team/app", &[]).json();
+        assert_eq!(site.packages.requests(), [wheel.path(), format!("/simple/{project}/")]);
+        let (fetched, pushed) = (number(&after, "fetched_bytes"), number(&after, "pushed_bytes"));
+        let (package, layers) = (wheel.bytes.len() as u64, new_layer_bytes(&before, &after));
+        eprintln!(
+            "{project}: package {package}, fetched {fetched}; new layers {layers}, pushed {pushed} bytes"
+        );
+        assert!((package..package + PAPERS).contains(&fetched), "{fetched}");
+        assert!((layers..layers + PAPERS).contains(&pushed), "{pushed}");
+        assert!(layers < package + 10_000, "only the layer with the package is new");
+        assert_eq!(
+            site.from_nothing(&repository)["images"],
+            after["images"],
+            "the same as without any cache"
+        );
+    }
+}
+
+/// A package that never moved shares a layer with others; when it moves, that layer is made again without it.
+#[test]
+fn the_first_move_of_a_small_package_disturbs_one_shared_layer() {
+    let old = wheels();
+    let site = Site::new(&old);
+    let before = site.push(&Repository::app(&site.debs, &old), "team/app", &[]).json();
+    let (new, wheel) = moved(&old, "small-3", "1.1");
+    site.packages.wheels([&wheel]);
+    let repository = Repository::app(&site.debs, &new);
+    let after = site.push(&repository, "team/app", &[]).json();
+    let shared = before["images"][0]["platforms"][0]["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|l| l["parts"].as_array().unwrap().iter().any(|p| p == "pkg:pypi/small-3@1.0"))
+        .unwrap();
+    let mut expected = vec![wheel.path(), "/simple/small-3/".to_owned()];
+    for part in shared["parts"].as_array().unwrap() {
+        let name = part.as_str().unwrap().trim_start_matches("pkg:pypi/").trim_end_matches("@1.0");
+        if name != "small-3" {
+            expected.push(format!("/simple/{name}/"));
+            expected.push(old.iter().find(|w| w.project == name).unwrap().path());
+        }
+    }
+    expected.sort();
+    assert_eq!(site.packages.requests(), expected);
+    let (pushed, layers) = (number(&after, "pushed_bytes"), new_layer_bytes(&before, &after));
+    eprintln!("shared layer: new layers {layers}, pushed {pushed} bytes");
+    assert!((layers..layers + PAPERS).contains(&pushed), "{pushed}");
+    assert_eq!(site.from_nothing(&repository)["images"], after["images"], "the same as without any cache");
+}
+
+#[test]
+fn blobs_of_other_repositories_are_mounted() {
+    let wheels = wheels();
+    let site = Site::new(&wheels);
+    let repository = Repository::app(&site.debs, &wheels);
+    let app = site.push(&repository, "team/app", &[]).json();
+    // Another image of the same packages, to a repository that has nothing.
+    let previous = format!("{}/team/app:unreleased", site.registry.address);
+    let other = site.push(&repository, "team/other", &["--previous", &previous]).json();
+    assert_eq!(site.packages.requests(), [""; 0]);
+    let pushed = number(&other, "pushed_bytes");
+    eprintln!("mounted: {pushed} bytes pushed");
+    assert!(pushed < PAPERS, "{pushed}");
+    assert_eq!(other["images"], app["images"]);
+    assert_eq!(site.push(&repository, "team/other", &[]).json()["pushed_bytes"], 0, "it is there whole");
+}
+
+#[test]
+fn what_two_images_share_goes_up_once() {
+    let wheels = wheels();
+    let site = Site::new(&wheels);
+    let two = Repository::new(&format!("{APP}\n{}", APP.split("\n\n").nth(1).unwrap().replace("app", "sib")));
+    for image in ["app", "sib"] {
+        two.lock_debs(image, &site.debs);
+        two.lock_wheels(image, &wheels);
+        two.write(&format!("images/{image}/rootfs/etc/settings"), image);
+    }
+    let both = site.push(&two, "both", &[]).json();
+    let (pushed, unique) = (number(&both, "pushed_bytes"), layers(&both).iter().map(|(_, size)| size).sum());
+    eprintln!("two images: {unique} bytes of layers, {pushed} pushed");
+    assert!((unique..unique + 2 * PAPERS).contains(&pushed), "{pushed} for {unique}");
+}
