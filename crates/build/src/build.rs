@@ -129,7 +129,7 @@ impl Builder {
             let digest = descriptor.digest.clone();
             pending.blobs.extend(image.contents.iter().cloned());
             let parts: Vec<&Part> = image.parts.iter().collect();
-            let sbom = sbom::sbom(name, &version, &facts.created, &digest, &parts);
+            let sbom = sbom::sbom(&facts, &digest, &parts);
             let sbom = pending.blob(sbom::MEDIA_TYPE, sbom);
             let empty = pending.blob(media::EMPTY, b"{}".to_vec());
             let attached = image::sbom_manifest(descriptor.clone(), empty, sbom, &facts);
