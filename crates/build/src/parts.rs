@@ -195,6 +195,16 @@ impl Own<'_> {
         }
         if let Some(folder) = &self.settings.files {
             let folder = self.config.folder(self.image).join(folder);
+            if !folder.is_dir() {
+                return Err(Error::Input {
+                    place: format!("{}: image.{}", config::FILE, self.image),
+                    reason: format!(
+                        "`files` names {}, which is no folder",
+                        folder.strip_prefix(&self.config.root).unwrap_or(&folder).display()
+                    ),
+                    hint: "make the folder, or take `files` out".to_owned(),
+                });
+            }
             let (digest, paths) = survey(&folder)?;
             parts.push(Part {
                 purl: format!("pkg:generic/{}-files@{}", self.image, digest.short()),
