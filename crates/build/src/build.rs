@@ -111,9 +111,14 @@ impl Builder {
                 hint: "say user = \"1000:1000\"".to_owned(),
             });
         }
-        let mut assembled = Vec::new();
+        // A lock that lacks a platform is refused before anything is fetched for another.
+        let mut parts = Vec::new();
         for platform in platforms {
-            assembled.push((platform.clone(), self.assemble(name, platform, previous).await?));
+            parts.push(self.parts(name, platform).await?);
+        }
+        let mut assembled = Vec::new();
+        for (platform, parts) in platforms.iter().zip(parts) {
+            assembled.push((platform.clone(), self.assemble(name, platform, &parts, previous).await?));
         }
         let facts = self.facts(name, &version, assembled.first().and_then(|(_, a)| a.base.as_ref()))?;
         let mut content: Option<ImageContent> = None;
@@ -129,7 +134,7 @@ impl Builder {
             let digest = descriptor.digest.clone();
             pending.blobs.extend(image.contents.iter().cloned());
             let parts: Vec<&Part> = image.parts.iter().collect();
-            let sbom = sbom::sbom(name, &version, &facts.created, &digest, &parts);
+            let sbom = sbom::sbom(&facts, &digest, &parts);
             let sbom = pending.blob(sbom::MEDIA_TYPE, sbom);
             let empty = pending.blob(media::EMPTY, b"{}".to_vec());
             let attached = image::sbom_manifest(descriptor.clone(), empty, sbom, &facts);
@@ -196,8 +201,13 @@ impl Builder {
         Parts::read(&self.config, name, platform, index).await
     }
 
-    async fn assemble(&self, name: &str, platform: &Platform, previous: &[Reference]) -> Result<Assembled> {
-        let parts = self.parts(name, platform).await?;
+    async fn assemble(
+        &self,
+        name: &str,
+        platform: &Platform,
+        parts: &Parts,
+        previous: &[Reference],
+    ) -> Result<Assembled> {
         let mut done = Assembled {
             layers: Vec::new(),
             contents: Vec::new(),

@@ -199,8 +199,9 @@ impl Config {
     /// Reads the text of a `perijove.toml` that lies in `root`.
     pub fn parse(root: &Path, text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
-            let line =
-                error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map_or(1, |span| {
+                1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count()
+            });
             Error::Input {
                 place: format!("{FILE}:{line}"),
                 reason: error.message().to_owned(),

@@ -22,6 +22,12 @@ use crate::part::{Part, PartKind, Source};
 use crate::unpack;
 use crate::{Error, Result};
 
+/// Where the CA bundle lies, relative to the root.
+pub const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// The folder of npm packages' commands, relative to the root.
+pub const COMMANDS: &str = "usr/local/bin";
+
 /// How many packages are fetched at a time.
 const ABREAST: usize = 8;
 
@@ -198,11 +204,10 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
         }
         Source::CaBundle(deb) => {
             let bundle = unpack::ca_bundle(package.ok_or_else(missing)?, base_name(&deb.path))?;
-            let path = "etc/ssl/certs/ca-certificates.crt";
-            for (at, _) in path.match_indices('/') {
-                sink.entry(plain(&path[..at], Kind::Directory, 0o755), &mut io::empty())?;
+            for (at, _) in CA_BUNDLE.match_indices('/') {
+                sink.entry(plain(&CA_BUNDLE[..at], Kind::Directory, 0o755), &mut io::empty())?;
             }
-            let file = plain(path, Kind::File { size: bundle.len() as u64 }, 0o644);
+            let file = plain(CA_BUNDLE, Kind::File { size: bundle.len() as u64 }, 0o644);
             sink.entry(file, &mut &bundle[..])?;
         }
         Source::Wheel { wheel, options, .. } => {
@@ -216,14 +221,14 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
             let options = unpack::NpmOptions { folder: folder.clone() };
             let json = unpack::npm(package.ok_or_else(missing)?, &name, &options, sink)?;
             if *linked {
-                for link in unpack::npm_bin_links(&json, &folder, "usr/local/bin") {
+                for link in unpack::npm_bin_links(&json, &folder, COMMANDS) {
                     sink.entry(link, &mut io::empty())?;
                 }
             }
             note("licence", json.license);
             note("homepage", json.homepage);
         }
-        Source::Files { folder } => unpack::files(folder, sink)?,
+        Source::Files { folder, .. } => unpack::files(folder, sink)?,
         Source::Data(entries) => {
             for (entry, content) in entries {
                 sink.entry(entry.clone(), &mut &content[..])?;
@@ -308,12 +313,15 @@ pub fn check_owners(parts: &[&Part], infos: &[&PartInfo]) -> Result<()> {
     Ok(())
 }
 
-/// Digest of a folder of plain files as they would lie in an image.
-pub fn files_digest(folder: &Path) -> Result<Digest> {
-    struct Hasher(Digester);
-    impl Sink for Hasher {
+/// Digest of a folder of plain files as they would lie in an image, and the paths of all that are not folders.
+pub fn survey(folder: &Path) -> Result<(Digest, Vec<String>)> {
+    struct Surveyor(Digester, Vec<String>);
+    impl Sink for Surveyor {
         fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
             self.0.update(format!("{entry:?}\n").as_bytes());
+            if entry.kind != Kind::Directory {
+                self.1.push(entry.path.clone());
+            }
             let mut buffer = [0; 16 << 10];
             loop {
                 match content.read(&mut buffer).map_err(Error::io(&entry.path))? {
@@ -323,7 +331,7 @@ pub fn files_digest(folder: &Path) -> Result<Digest> {
             }
         }
     }
-    let mut hasher = Hasher(Digester::new(Algorithm::Sha256));
-    unpack::files(folder, &mut hasher)?;
-    Ok(hasher.0.finish())
+    let mut surveyor = Surveyor(Digester::new(Algorithm::Sha256), Vec::new());
+    unpack::files(folder, &mut surveyor)?;
+    Ok((surveyor.0.finish(), surveyor.1))
 }

@@ -83,6 +83,8 @@ pub enum Source {
     Files {
         /// The folder.
         folder: PathBuf,
+        /// Paths in the image of the files in it.
+        paths: Vec<String>,
     },
     /// Entries written down in the code, with the content of the files.
     Data(Vec<(Entry, Vec<u8>)>),

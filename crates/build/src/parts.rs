@@ -12,7 +12,7 @@ use crate::lock::index::Index;
 use crate::lock::npm::LockedNpm;
 use crate::lock::wheels::{WheelChoice, normalise};
 use crate::locks::{self, Locks};
-use crate::materialise::files_digest;
+use crate::materialise::survey;
 use crate::part::{Part, PartKind, Source, key};
 use crate::unpack::{DebianImage, User, WheelOptions, debian_effects};
 use crate::{Error, Result};
@@ -195,7 +195,17 @@ impl Own<'_> {
         }
         if let Some(folder) = &self.settings.files {
             let folder = self.config.folder(self.image).join(folder);
-            let digest = files_digest(&folder)?;
+            if !folder.is_dir() {
+                return Err(Error::Input {
+                    place: format!("{}: image.{}", config::FILE, self.image),
+                    reason: format!(
+                        "`files` names {}, which is no folder",
+                        folder.strip_prefix(&self.config.root).unwrap_or(&folder).display()
+                    ),
+                    hint: "make the folder, or take `files` out".to_owned(),
+                });
+            }
+            let (digest, paths) = survey(&folder)?;
             parts.push(Part {
                 purl: format!("pkg:generic/{}-files@{}", self.image, digest.short()),
                 name: format!("{} files", self.image),
@@ -205,7 +215,7 @@ impl Own<'_> {
                 size_bytes: 0,
                 changes: 0,
                 without: Vec::new(),
-                source: Source::Files { folder },
+                source: Source::Files { folder, paths },
             });
         }
         for part in &mut parts {

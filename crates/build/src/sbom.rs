@@ -3,18 +3,27 @@
 use perijove_oci::Digest;
 use serde_json::{Value, json};
 
+use crate::image::Facts;
+use crate::materialise::{CA_BUNDLE, COMMANDS};
 use crate::part::{Part, PartKind, Source};
 
 /// Artifact type and media type of the SBOM's blob.
 pub const MEDIA_TYPE: &str = perijove_oci::media::CYCLONEDX;
 
-/// The SBOM of an image: `name`, `version`, and its parts in the order of their package URLs. `created` is an
-/// RFC 3339 time. The serial number follows from the content, so equal images have equal SBOMs.
-pub fn sbom(name: &str, version: &str, created: &str, manifest: &Digest, parts: &[&Part]) -> Vec<u8> {
+/// The SBOM of an image on one platform: what `facts` say of it, its base from a registry if it has one, and its
+/// parts in the order of their package URLs. The serial number follows from the content, so equal images have
+/// equal SBOMs.
+///
+/// Which file is whose: Debian packages and wheels have their own lists in the image
+/// (`var/lib/dpkg/status.d/NAME.md5sums`, `RECORD`); for all else `evidence.occurrences` names the files, or the
+/// folder of an npm package.
+pub fn sbom(facts: &Facts, manifest: &Digest, parts: &[&Part]) -> Vec<u8> {
+    let Facts { title: name, version, created, .. } = facts;
     let mut sorted: Vec<&Part> = parts.to_vec();
     sorted.sort_by(|a, b| (&a.purl, &a.key).cmp(&(&b.purl, &b.key)));
     sorted.dedup_by(|a, b| a.purl == b.purl && a.key == b.key);
-    let components: Vec<Value> = sorted.iter().map(|part| component(part)).collect();
+    let base = facts.base.iter().map(|(reference, digest)| base(reference, digest));
+    let components: Vec<Value> = base.chain(sorted.iter().map(|part| component(part))).collect();
     let mut bom = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -64,12 +73,43 @@ fn component(part: &Part) -> Value {
         let algorithm = if digest.hex().len() == 128 { "SHA-512" } else { "SHA-256" };
         component["hashes"] = json!([{ "alg": algorithm, "content": digest.hex() }]);
     }
-    if let Source::Data(entries) = &part.source {
+    let places = places(part);
+    if !places.is_empty() {
         let places: Vec<Value> =
-            entries.iter().map(|(e, _)| json!({ "location": format!("/{}", e.path) })).collect();
+            places.iter().map(|path| json!({ "location": format!("/{path}") })).collect();
         component["evidence"] = json!({ "occurrences": places });
     }
     component
+}
+
+/// Paths of what no list in the image names. They follow from the locks alone: an SBOM must not depend on which
+/// packages happen to lie in the cache.
+fn places(part: &Part) -> Vec<String> {
+    match &part.source {
+        Source::Data(entries) => entries.iter().map(|(entry, _)| entry.path.clone()).collect(),
+        Source::Files { paths, .. } => paths.clone(),
+        Source::CaBundle(_) => vec![CA_BUNDLE.to_owned()],
+        Source::Npm { package, prefix, linked } => {
+            let commands = package.bin.keys().filter(|_| *linked);
+            let commands =
+                commands.map(|name| format!("{COMMANDS}/{}", name.rsplit('/').next().unwrap_or(name)));
+            std::iter::once(format!("{prefix}/{}", package.path)).chain(commands).collect()
+        }
+        Source::Deb(_) | Source::Wheel { .. } => Vec::new(),
+    }
+}
+
+/// The image that ours stands on: its own SBOM, where it has one, says what is in it.
+fn base(reference: &str, digest: &str) -> Value {
+    let repository = reference.split('@').next().unwrap_or(reference);
+    let name = repository.rsplit('/').next().unwrap_or(repository).split(':').next().unwrap_or(repository);
+    json!({
+        "type": "container",
+        "bom-ref": format!("base#{digest}"),
+        "name": repository,
+        "version": digest,
+        "purl": format!("pkg:oci/{name}@{}?repository_url={repository}", digest.replace(':', "%3A")),
+    })
 }
 
 /// A version 8 UUID (RFC 9562, section 5.8) from a digest.
@@ -97,10 +137,18 @@ mod tests {
         };
         let (a, b) = (part("a"), part("b"));
         let manifest = Digest::sha256(b"m");
-        let one = sbom("hub", "1.0", "2026-01-01T00:00:00Z", &manifest, &[&a, &b]);
-        assert_eq!(one, sbom("hub", "1.0", "2026-01-01T00:00:00Z", &manifest, &[&b, &a, &a]));
+        let facts = Facts { title: "hub".into(), version: "1.0".into(), ..Facts::default() };
+        let one = sbom(&facts, &manifest, &[&a, &b]);
+        assert_eq!(one, sbom(&facts, &manifest, &[&b, &a, &a]));
         let value: Value = serde_json::from_slice(&one).unwrap();
         assert_eq!(value["components"].as_array().unwrap().len(), 2);
+        let base = Some(("127.0.0.1:5000/team/base@sha256:ab".to_owned(), "sha256:ab".to_owned()));
+        let on_base = sbom(&Facts { base, ..facts }, &manifest, &[&a]);
+        let value: Value = serde_json::from_slice(&on_base).unwrap();
+        assert_eq!(
+            value["components"][0]["purl"],
+            "pkg:oci/base@sha256%3Aab?repository_url=127.0.0.1:5000/team/base"
+        );
         assert_eq!(value["serialNumber"].as_str().unwrap().len(), 45);
     }
 }

@@ -182,8 +182,12 @@ fn blobs_of_other_repositories_are_mounted() {
     assert!(pushed < PAPERS, "{pushed}");
     assert_eq!(other["images"], app["images"]);
     assert_eq!(site.push(&repository, "team/other", &[]).json()["pushed_bytes"], 0, "it is there whole");
+}
 
-    // Two images in one push: what they share goes up once.
+#[test]
+fn what_two_images_share_goes_up_once() {
+    let wheels = wheels();
+    let site = Site::new(&wheels);
     let two = Repository::new(&format!("{APP}\n{}", APP.split("\n\n").nth(1).unwrap().replace("app", "sib")));
     for image in ["app", "sib"] {
         two.lock_debs(image, &site.debs);

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use perijove_oci::Blob as Content;
-use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
+use perijove_oci::{Algorithm, Descriptor, Digester};
 
 use super::compress::{self, Compression};
 use super::piece::{self, Blob, PartInfo, PieceWriter};
