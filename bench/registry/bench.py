@@ -343,6 +343,8 @@ def main():
             print(f"left out: {name}: {commands[name][0]} is not there", file=sys.stderr)
             names.remove(name)
     os.environ["OTEL_TRACES_EXPORTER"] = "none"
+    # An end from outside ends the servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         scratch = Path(scratch)
         data = Layout(scratch / "data")

@@ -22,6 +22,9 @@ const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// So many bytes go to the disk at once, while the next are received.
 const BATCH: usize = 1 << 20;
 
+/// So many pieces are a batch, too: a client may send a byte at a time.
+const PIECES: usize = 1024;
+
 /// How long a request waits for the one before it to let go of a session: a client that resumes after a cut
 /// connection may be faster than the registry's notice of the cut.
 const BUSY_TRIES: u32 = 40;
@@ -213,7 +216,7 @@ async fn receive(app: &App, mut lease: Lease, body: &mut Incomings) -> Result<Le
                 }
                 size += piece.len();
                 batch.push(piece);
-                if size >= BATCH {
+                if size >= BATCH || batch.len() >= PIECES {
                     writer = writer.write(std::mem::take(&mut batch)).await?;
                     size = 0;
                 }

@@ -210,16 +210,20 @@ impl Store {
         }
         let target = self.layout.content(digest);
         let known = std::fs::metadata(&target).is_ok_and(|there| there.len() == session.received);
+        let sync = |file: Option<File>| {
+            let file = file.map_or_else(|| File::open(&path), Ok);
+            file.and_then(|file| file.sync_data()).map_err(StoreError::file("sync", &path))
+        };
         if !known {
-            let file = match session.file.take() {
-                Some(file) => Ok(file),
-                None => File::open(&path),
-            };
-            file.and_then(|file| file.sync_data()).map_err(StoreError::file("sync", &path))?;
+            sync(session.file.take())?;
         }
         let _promise = self.promising();
-        // The collector may have removed it between the look and the promise.
-        if !(known && target.exists()) {
+        // What was known may have been collected between the look and the promise.
+        let gone = known && !target.exists();
+        if gone {
+            sync(session.file.take())?;
+        }
+        if gone || !known {
             let rename = || std::fs::rename(&path, &target);
             self.durable.with_folder(&target, rename).map_err(StoreError::file("write", &target))?;
         }
