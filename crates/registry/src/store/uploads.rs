@@ -225,6 +225,8 @@ impl Store {
         if gone || !known {
             let rename = || std::fs::rename(&path, &target);
             self.durable.with_folder(&target, rename).map_err(StoreError::file("write", &target))?;
+            // Nothing is left to remove.
+            lease.session = None;
         }
         self.link(&repository, digest)
     }
