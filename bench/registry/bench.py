@@ -100,12 +100,11 @@ class Server:
 
     def __init__(self, name, command, scratch, data):
         self.name, self.data = name, data
-        self.folder = scratch / f"store-{name}"
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        # Stores stay until the end: ext4 is slow to make files where thousands were just removed.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
         arguments = command(self)
         self.log = open(scratch / f"{name}.log", "wb")
         begin = time.perf_counter()
@@ -150,12 +149,11 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.log.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def distribution_settings(server):
     """Settings of distribution 2 and 3: files on disk, deletion on, descriptors in memory, no access log."""
-    path = server.folder.parent / f"{server.name}.yml"
+    path = server.folder.with_suffix(".yml")
     path.write_text(
         "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
         f"storage:\n  cache: {{blobdescriptor: inmemory}}\n  filesystem: {{rootdirectory: {server.folder}}}\n"
@@ -343,6 +341,8 @@ def main():
             print(f"left out: {name}: {commands[name][0]} is not there", file=sys.stderr)
             names.remove(name)
     os.environ["OTEL_TRACES_EXPORTER"] = "none"
+    # An end from outside ends the servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         scratch = Path(scratch)
         data = Layout(scratch / "data")

@@ -1,6 +1,5 @@
 //! Uploads: begun, mounted, appended to, closed, asked about, cancelled (distribution-spec 1.1, "Pushing blobs").
 
-use bytes::Bytes;
 use http::header::{CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE};
 use http::{HeaderMap, StatusCode};
 use perijove_oci::{Algorithm, Digest};
@@ -197,9 +196,9 @@ async fn receive(app: &App, mut lease: Lease, body: &mut Incomings) -> Result<Le
         return Err(too_large());
     }
     let mut digest = lease.take_digest();
+    let mut batch =
+        Vec::with_capacity(usize::try_from(body.announced().unwrap_or(0)).map_or(BATCH, |n| n.min(BATCH)));
     let mut writer = Writer { app, state: State::Idle(lease) };
-    let mut batch = Vec::new();
-    let mut size = 0;
     let ended = loop {
         match body.next().await {
             Ok(Some(piece)) => {
@@ -211,12 +210,11 @@ async fn receive(app: &App, mut lease: Lease, body: &mut Incomings) -> Result<Le
                 if let Some(digest) = &mut digest {
                     digest.update(&piece);
                 }
-                size += piece.len();
-                batch.push(piece);
-                if size >= BATCH {
-                    writer = writer.write(std::mem::take(&mut batch)).await?;
-                    size = 0;
+                if batch.len() + piece.len() > BATCH {
+                    (writer, batch) = writer.write(batch).await?;
                 }
+                // Copied, so that the connection receives into the same memory again.
+                batch.extend_from_slice(&piece);
             }
             Ok(None) => break Ok(()),
             Err(Cut::Broken) => break Err(cut_short()),
@@ -226,9 +224,9 @@ async fn receive(app: &App, mut lease: Lease, body: &mut Incomings) -> Result<Le
         }
     };
     if !batch.is_empty() {
-        writer = writer.write(batch).await?;
+        (writer, _) = writer.write(batch).await?;
     }
-    let mut lease = writer.finish().await?;
+    let (mut lease, _) = writer.finish().await?;
     lease.put_digest(digest);
     ended.map(|()| lease)
 }
@@ -241,28 +239,31 @@ struct Writer<'a> {
 
 enum State {
     Idle(Lease),
-    Writing(JoinHandle<(Lease, Result<(), StoreError>)>),
+    Writing(JoinHandle<(Lease, Vec<u8>, Result<(), StoreError>)>),
 }
 
 impl Writer<'_> {
-    async fn write(self, batch: Vec<Bytes>) -> Result<Self, ApiError> {
+    /// Begins to write `batch`; gives memory for the next one.
+    async fn write(self, batch: Vec<u8>) -> Result<(Self, Vec<u8>), ApiError> {
         let app = self.app;
-        let mut lease = self.finish().await?;
+        let (mut lease, memory) = self.finish().await?;
         let store = app.store.clone();
         let writing = tokio::task::spawn_blocking(move || {
             let written = store.append_upload(&mut lease, &batch);
-            (lease, written)
+            (lease, batch, written)
         });
-        Ok(Writer { app, state: State::Writing(writing) })
+        Ok((Writer { app, state: State::Writing(writing) }, memory))
     }
 
-    async fn finish(self) -> Result<Lease, ApiError> {
+    /// Waits for what is being written; gives the lease back, and the batch's memory.
+    async fn finish(self) -> Result<(Lease, Vec<u8>), ApiError> {
         match self.state {
-            State::Idle(lease) => Ok(lease),
+            State::Idle(lease) => Ok((lease, Vec::new())),
             State::Writing(writing) => {
-                let (lease, written) = writing.await.map_err(|e| lost(&e))?;
+                let (lease, mut memory, written) = writing.await.map_err(|e| lost(&e))?;
                 written?;
-                Ok(lease)
+                memory.clear();
+                Ok((lease, memory))
             }
         }
     }

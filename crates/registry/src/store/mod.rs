@@ -157,7 +157,8 @@ fn check_format(root: &Path) -> Result<(), Error> {
             Err(error(format!("its format is `{}`", text.trim_end().chars().take(40).collect::<String>())))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let ours = ["lock", "tmp", "blobs", "repositories"];
+            // The last one is in every fresh file system of the ext family.
+            let ours = ["lock", "tmp", "blobs", "repositories", "lost+found"];
             let entries = fs::read_dir(root).map_err(|e| error(e.to_string()))?;
             for entry in entries {
                 let name = entry.map_err(|e| error(e.to_string()))?.file_name();

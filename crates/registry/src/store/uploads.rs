@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use perijove_oci::{Algorithm, Digest, Digester};
 
 use super::layout::remove;
@@ -174,9 +173,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`], or another refusal of the system.
-    pub fn append_upload(&self, lease: &mut Lease, pieces: &[Bytes]) -> Result<(), StoreError> {
+    pub fn append_upload(&self, lease: &mut Lease, bytes: &[u8]) -> Result<(), StoreError> {
         let Some(session) = &mut lease.session else { return Err(StoreError::NoUpload) };
-        let appended = append(self, session, pieces);
+        let appended = append(self, session, bytes);
         if appended.is_err() {
             self.discard(lease);
         }
@@ -197,7 +196,7 @@ impl Store {
         let repository = lease.key.0.clone();
         let Some(session) = &mut lease.session else { return Err(StoreError::NoUpload) };
         if session.received == 0 && session.file.is_none() {
-            append(self, session, &[Bytes::new()])?;
+            append(self, session, &[])?;
         }
         let path = session.path.clone();
         let running = session.digest.take().filter(|running| running.algorithm == digest.algorithm());
@@ -210,18 +209,24 @@ impl Store {
         }
         let target = self.layout.content(digest);
         let known = std::fs::metadata(&target).is_ok_and(|there| there.len() == session.received);
+        let sync = |file: Option<File>| {
+            let file = file.map_or_else(|| File::open(&path), Ok);
+            file.and_then(|file| file.sync_data()).map_err(StoreError::file("sync", &path))
+        };
         if !known {
-            let file = match session.file.take() {
-                Some(file) => Ok(file),
-                None => File::open(&path),
-            };
-            file.and_then(|file| file.sync_data()).map_err(StoreError::file("sync", &path))?;
+            sync(session.file.take())?;
         }
         let _promise = self.promising();
-        // The collector may have removed it between the look and the promise.
-        if !(known && target.exists()) {
+        // What was known may have been collected between the look and the promise.
+        let gone = known && !target.exists();
+        if gone {
+            sync(session.file.take())?;
+        }
+        if gone || !known {
             let rename = || std::fs::rename(&path, &target);
             self.durable.with_folder(&target, rename).map_err(StoreError::file("write", &target))?;
+            // Nothing is left to remove.
+            lease.session = None;
         }
         self.link(&repository, digest)
     }
@@ -239,7 +244,7 @@ impl Store {
     }
 }
 
-fn append(store: &Store, session: &mut Session, pieces: &[Bytes]) -> Result<(), StoreError> {
+fn append(store: &Store, session: &mut Session, bytes: &[u8]) -> Result<(), StoreError> {
     let path = &session.path;
     let file = match &mut session.file {
         Some(file) => file,
@@ -249,13 +254,11 @@ fn append(store: &Store, session: &mut Session, pieces: &[Bytes]) -> Result<(), 
             none.insert(file)
         }
     };
-    for piece in pieces {
-        file.write_all(piece).map_err(StoreError::file("write", path))?;
-        if let Some(digest) = &mut session.digest {
-            digest.update(piece);
-        }
-        session.received += piece.len() as u64;
+    file.write_all(bytes).map_err(StoreError::file("write", path))?;
+    if let Some(digest) = &mut session.digest {
+        digest.update(bytes);
     }
+    session.received += bytes.len() as u64;
     let pending = session.received - session.written_out;
     if let Some(length) = std::num::NonZeroU64::new(pending).filter(|length| length.get() >= WRITE_OUT) {
         // "Not needed soon" makes Linux begin to write what is dirty, without waiting; what is being written

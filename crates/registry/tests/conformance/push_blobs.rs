@@ -76,6 +76,19 @@ mod pushing_blobs {
     }
 
     #[test]
+    fn a_byte_at_a_time() {
+        let (_registry, client) = registry();
+        let place = client.begin("a");
+        let mut stream = client.connect();
+        let head = client.head_of("PATCH", &place, &[("Transfer-Encoding", "chunked")]);
+        let drops = "1\r\nx\r\n".repeat(3000);
+        stream.write_all(format!("{head}\r\n{drops}0\r\n\r\n").as_bytes()).unwrap();
+        support::read_reply(&mut stream, false).unwrap().expect(202);
+        let digest = Digest::sha256(&[b'x'; 3000]);
+        client.put(&format!("{place}?digest={digest}"), OCTETS, b"").expect(201);
+    }
+
+    #[test]
     fn a_cut_upload_goes_on_where_it_ended() {
         let (registry, client) = registry();
         let bytes: Vec<u8> = (0..900_000u32).map(|n| (n % 253) as u8).collect();
