@@ -199,9 +199,8 @@ impl Config {
     /// Reads the text of a `perijove.toml` that lies in `root`.
     pub fn parse(root: &Path, text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count()
-            });
+            let before = error.span().map_or(0, |span| span.start);
+            let line = 1 + text.bytes().take(before).filter(|b| *b == b'\n').count();
             Error::Input {
                 place: format!("{FILE}:{line}"),
                 reason: error.message().to_owned(),
