@@ -77,8 +77,10 @@ fn packages() -> (Vec<Deb>, Vec<Wheel>) {
     (debs, wheels)
 }
 
-/// The image, and the digest of every file that was written of it.
-fn outputs(repository: &Path, images: &serde_json::Value) -> (String, BTreeMap<String, Digest>) {
+/// The image as the result tells, and the digest of every file that was written of it.
+type Outputs = (String, BTreeMap<String, Digest>);
+
+fn outputs(repository: &Path, images: &serde_json::Value) -> Outputs {
     let files = files_below(&repository.join("out")).into_iter().map(|path| {
         let name = path.strip_prefix(repository).unwrap().display().to_string();
         (name, Digest::sha256(&std::fs::read(path).unwrap()))
@@ -119,7 +121,7 @@ fn nothing_but_the_locks_decides() {
     std::fs::set_permissions(bin.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = bin.path().join("perijove");
     std::fs::copy(PERIJOVE, &program).unwrap();
-    let mut first: Option<(PathBuf, (String, BTreeMap<String, Digest>))> = None;
+    let mut first: Option<(PathBuf, Outputs)> = None;
     let mut caches = Vec::new();
     for way in WAYS {
         if way.user && !is_root() {

@@ -46,7 +46,7 @@ impl Site {
         program.args(["build", "--format", "json", "--push", &target]).args(more.iter().copied()).run()
     }
 
-    fn from_nothing(&self, repository: &Repository) -> Value {
+    fn uncached(&self, repository: &Repository) -> Value {
         let cache = tempfile::tempdir().unwrap();
         let program = Program::new(PERIJOVE, repository.path(), cache.path());
         let program = program.envs(self.packages.environment());
@@ -127,11 +127,7 @@ fn a_moved_pin_fetches_its_package_and_pushes_its_layer() {
         assert!((package..package + PAPERS).contains(&fetched), "{fetched}");
         assert!((layers..layers + PAPERS).contains(&pushed), "{pushed}");
         assert!(layers < package + 10_000, "only the layer with the package is new");
-        assert_eq!(
-            site.from_nothing(&repository)["images"],
-            after["images"],
-            "the same as without any cache"
-        );
+        assert_eq!(site.uncached(&repository)["images"], after["images"], "the same as without any cache");
     }
 }
 
@@ -164,7 +160,7 @@ fn the_first_move_of_a_small_package_disturbs_one_shared_layer() {
     let (pushed, layers) = (number(&after, "pushed_bytes"), new_layer_bytes(&before, &after));
     eprintln!("shared layer: new layers {layers}, pushed {pushed} bytes");
     assert!((layers..layers + PAPERS).contains(&pushed), "{pushed}");
-    assert_eq!(site.from_nothing(&repository)["images"], after["images"], "the same as without any cache");
+    assert_eq!(site.uncached(&repository)["images"], after["images"], "the same as without any cache");
 }
 
 #[test]
