@@ -225,7 +225,9 @@ impl Layout {
         if !fs::exists(&path).map_err(Error::io(&path))? {
             let stranger = fs::read_dir(dir).map_err(Error::io(dir))?.flatten().find(|e| {
                 let name = e.file_name();
-                !(name == "blobs" || name == "index.json" || name.to_string_lossy().starts_with(".part-"))
+                // Another writer may have made `oci-layout` since the look above.
+                let ours = name == "blobs" || name == "index.json" || name == "oci-layout";
+                !(ours || name.to_string_lossy().starts_with(".part-"))
             });
             if let Some(stranger) = stranger {
                 let reason = format!("the folder is no image layout, it holds {}", stranger.path().display());
