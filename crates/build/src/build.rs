@@ -10,7 +10,7 @@ use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Index as ImageIndex, Platform, Reference, media};
 use serde::Serialize;
 
-use crate::config::{Base, Config, parse_user};
+use crate::config::{Base, Config};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
 use crate::layer::plan::{self, Group};
@@ -102,15 +102,6 @@ impl Builder {
         let locks = Locks::read(&self.config, name)?;
         let version = locks.version(&self.config, name)?;
         let settings = Inherited::of(&self.config, name)?;
-        if let Some(user) = &settings.user
-            && parse_user(user).is_none()
-        {
-            return Err(Error::Input {
-                place: format!("{}: image.{name}", crate::config::FILE),
-                reason: format!("user `{user}` is not uid:gid in numbers"),
-                hint: "say user = \"1000:1000\"".to_owned(),
-            });
-        }
         // A lock that lacks a platform is refused before anything is fetched for another.
         let mut parts = Vec::new();
         for platform in platforms {
@@ -121,7 +112,6 @@ impl Builder {
             assembled.push((platform.clone(), self.assemble(name, platform, &parts, previous).await?));
         }
         let facts = self.facts(name, &version, assembled.first().and_then(|(_, a)| a.base.as_ref()))?;
-        let mut content: Option<ImageContent> = None;
         let mut manifests = Vec::new();
         let mut built = Vec::new();
         let mut pending = Pending::default();
@@ -150,15 +140,9 @@ impl Builder {
         }
         let index = json(&ImageIndex::new(manifests, facts.annotations()))?;
         let root = Descriptor::of(media::INDEX, &index);
-        let content = content.get_or_insert_with(|| ImageContent::new(root.clone(), index.into()));
-        pending.into_content(content);
-        Ok(Built {
-            name: name.to_owned(),
-            version,
-            digest: root.digest,
-            platforms: built,
-            content: content.clone(),
-        })
+        let mut content = ImageContent::new(root.clone(), index.into());
+        pending.into_content(&mut content);
+        Ok(Built { name: name.to_owned(), version, digest: root.digest, platforms: built, content })
     }
 
     fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {
@@ -219,12 +203,12 @@ impl Builder {
         let mut known: Option<Previous> = None;
         let mut infos = BTreeMap::new();
         for (image, own) in &parts.by_image {
-            let max = if self.config.is_parent(image) { MAX_PARENT_LAYERS } else { plan::MAX_LAYERS };
-            let groups = plan::plan(
-                own,
-                self.cache.compression(),
-                max.saturating_sub(if self.config.is_parent(image) { 0 } else { done.layers.len() }).max(4),
-            );
+            let max = if self.config.is_parent(image) {
+                MAX_PARENT_LAYERS
+            } else {
+                plan::MAX_LAYERS.saturating_sub(done.layers.len()).max(4)
+            };
+            let groups = plan::plan(own, self.cache.compression(), max);
             self.layers(own, &groups, platform, previous, &mut known, &mut done).await?;
             for part in own {
                 if let Some(info) = self.cache.part(part) {

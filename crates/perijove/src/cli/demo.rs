@@ -93,9 +93,7 @@ impl Registry {
         settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.create_only =
             CreateOnly::matching(RELEASES).map_err(|e| CliError::failed(format!("{RELEASES}: {e}"), ""))?;
-        let reporter = ui.reporter();
-        settings.report =
-            Some(Arc::new(move |line: &str| reporter.report(perijove_oci::Event::Warning(line.to_owned()))));
+        settings.report = Some(ui.warnings());
         let server = Server::bind(settings).await?;
         let address = server.local_addr();
         let (stop, stopped) = tokio::sync::oneshot::channel();

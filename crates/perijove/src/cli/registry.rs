@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use perijove_registry::auth::Access;
@@ -80,9 +79,7 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
         blob_grace: Duration::from_secs(flags.collect_after * 3600),
         ..Collect::default()
     });
-    let reporter = ui.reporter();
-    settings.report =
-        Some(Arc::new(move |line: &str| reporter.report(perijove_oci::Event::Warning(line.to_owned()))));
+    settings.report = Some(ui.warnings());
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let server = Server::bind(settings).await?;
     let address = format!("{scheme}://{}", server.local_addr());

@@ -53,6 +53,12 @@ impl Ui {
         Arc::clone(&self.reporter)
     }
 
+    /// Takes a server's warnings, a line each.
+    pub fn warnings(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
+        let reporter = self.reporter();
+        Arc::new(move |line| reporter.report(perijove_oci::Event::Warning(line.to_owned())))
+    }
+
     /// A result, as text or as one JSON object.
     pub fn result(&self, text: &str, json: &serde_json::Value) -> Result<(), CliError> {
         let line = match self.format {
