@@ -6,6 +6,9 @@
 //! 1. take the named packages, and everything that is needed without a choice;
 //! 2. take the first group (by the name of who asks) that nothing chosen satisfies, choose, go on with 1.
 //!
+//! What the previous lock has stays as it is when it still answers the question (see [`kept`]); so locking again
+//! changes nothing. Otherwise the search above runs, and keeps what it can.
+//!
 //! The version of a name is, in this order: that of its pinned suite; the previous lock's, if it is still
 //! offered; the highest of the automatic suites; the highest of the others. When it turns out that a chosen
 //! version does not do, that is remembered as a [`Limit`] and the search begins again, so that what needs a
@@ -22,6 +25,7 @@ use super::version;
 use crate::{Error, Result};
 
 mod explain;
+mod kept;
 
 /// What is asked.
 pub struct Question<'a> {
@@ -67,6 +71,9 @@ impl From<Error> for Stop<'_> {
 /// [`Error::Input`] at the line of `debs.in` that names an unknown package; [`Error::Refused`] when something
 /// needed is not offered, or chosen packages conflict.
 pub fn closure(question: &Question<'_>) -> Result<Vec<usize>> {
+    if let Some(chosen) = kept::answer(question)? {
+        return Ok(chosen);
+    }
     let mut limits = Limits::new();
     loop {
         match Attempt::new(question, &limits).run() {

@@ -147,7 +147,8 @@ fn finds_the_closure() {
 #[test]
 fn keeps_what_it_can() {
     let packages = "[trixie]\na 1; Depends: b\nb 1\nb 2\nv1 1; Provides: v\nv2 1; Provides: v\nw 1; Depends: v\n\
-                    c 1; Depends: b (>= 2)\nd 1; Depends: x | y\nx 1\ny 1";
+                    c 1; Depends: b (>= 2)\nd 1; Depends: x | y\nx 1\ny 1\n\
+                    e 1; Depends: x | b, z\nz 1; Depends: b\n[trixie-backports]\nb 3";
     for (case, input, kept, expected) in [
         ("a version that is still offered", "a", &[("b", "1")][..], "a 1, b 1"),
         ("a version that is gone", "a", &[("b", "0.9")], "a 1, b 2"),
@@ -156,6 +157,14 @@ fn keeps_what_it_can() {
         ("no provider", "w", &[], "v1 1, w 1"),
         ("an alternative", "d", &[("y", "1")], "d 1, y 1"),
         ("nothing that is not needed", "a", &[("c", "1"), ("b", "2")], "a 1, b 2"),
+        ("what an alternative names", "d", &[("d", "1"), ("x", "1"), ("y", "1")], "d 1, x 1, y 1"),
+        (
+            "an answer that a search would not find",
+            "e",
+            &[("b", "2"), ("e", "1"), ("z", "1")],
+            "b 2, e 1, z 1",
+        ),
+        ("no version of another suite", "b/trixie-backports", &[("b", "1")], "b 3"),
     ] {
         assert_eq!(solve(packages, input, kept).unwrap().join(", "), expected, "{case}");
     }
