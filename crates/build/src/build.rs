@@ -13,15 +13,16 @@ use serde::Serialize;
 use crate::config::{Base, Config};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
+use crate::layer::contents;
 use crate::layer::plan::{self, Group};
 use crate::layer::write::{Layer, LayerCache};
 use crate::locks::{self, Locks};
-use crate::materialise::{self, Origins, blocking, check_owners};
-use crate::part::Part;
+use crate::materialise::{self, Origins, blocking};
+use crate::part::{Part, PartKind};
 use crate::parts::{Inherited, Parts};
-use crate::previous::Previous;
-use crate::sbom;
+use crate::previous::{Known, Previous};
 use crate::{Error, Result};
+use crate::{owners, reuse, sbom};
 
 /// Layers of an image that others stand on: room is left for theirs.
 const MAX_PARENT_LAYERS: usize = 40;
@@ -94,6 +95,8 @@ struct Assembled {
     empty: Vec<String>,
     base: Option<ImageConfig>,
     parts: Vec<Part>,
+    /// The lists of what lies in the layers, and where their bytes are.
+    lists: Vec<(Descriptor, Content)>,
 }
 
 impl Builder {
@@ -124,12 +127,15 @@ impl Builder {
             let digest = descriptor.digest.clone();
             pending.blobs.extend(image.contents.iter().cloned());
             let parts: Vec<&Part> = image.parts.iter().collect();
-            let sbom = sbom::sbom(&facts, &digest, &parts);
-            let sbom = pending.blob(sbom::MEDIA_TYPE, sbom);
-            let empty = pending.blob(media::EMPTY, b"{}".to_vec());
-            let attached = image::sbom_manifest(descriptor.clone(), empty, sbom, &facts);
-            let attached = pending.manifest(media::MANIFEST, json(&attached)?);
-            pending.referrers.push(attached.digest);
+            let sbom = pending.blob(sbom::MEDIA_TYPE, sbom::sbom(&facts, &digest, &parts));
+            pending.attach(&descriptor, sbom::MEDIA_TYPE, vec![sbom], &facts)?;
+            pending.blobs.extend(image.lists.iter().cloned());
+            let mut lists: Vec<Descriptor> = image.lists.iter().map(|(list, _)| list.clone()).collect();
+            lists.sort_by(|a, b| a.digest.cmp(&b.digest));
+            lists.dedup();
+            if !lists.is_empty() {
+                pending.attach(&descriptor, contents::MEDIA_TYPE, lists, &facts)?;
+            }
             descriptor.platform = Some(platform.clone());
             manifests.push(descriptor);
             built.push(BuiltPlatform {
@@ -198,10 +204,10 @@ impl Builder {
             empty: Vec::new(),
             base: None,
             parts: parts.all().cloned().collect(),
+            lists: Vec::new(),
         };
         self.foreign_base(name, platform, &mut done).await?;
         let mut known: Option<Previous> = None;
-        let mut infos = BTreeMap::new();
         for (image, own) in &parts.by_image {
             let max = if self.config.is_parent(image) {
                 MAX_PARENT_LAYERS
@@ -210,15 +216,32 @@ impl Builder {
             };
             let groups = plan::plan(own, self.cache.compression(), max);
             self.layers(own, &groups, platform, previous, &mut known, &mut done).await?;
-            for part in own {
-                if let Some(info) = self.cache.part(part) {
-                    infos.insert(part.key.clone(), (part, info));
-                }
-            }
         }
-        let (owners, infos): (Vec<&Part>, Vec<_>) = infos.values().map(|(p, i)| (*p, i)).unzip();
-        check_owners(&owners, &infos)?;
+        self.check_owners(known.as_ref(), &done).await?;
         Ok(done)
+    }
+
+    /// Refuses two parts that own one file, wherever the layers come from.
+    async fn check_owners(&self, previous: Option<&Previous>, done: &Assembled) -> Result<()> {
+        let ours = done.layers.iter().filter_map(|layer| layer.ours.as_ref());
+        let (keys, lists): (BTreeSet<Digest>, Vec<Descriptor>) = ours.cloned().unzip();
+        let text: Vec<String> = lists.iter().map(|list| list.digest.to_string()).collect();
+        let name = Digest::sha256(text.join(" ").as_bytes());
+        // Whoever built the previous image has looked already.
+        let known =
+            previous.is_some_and(|previous| previous.images.iter().any(|image| keys.is_subset(image)));
+        if known || self.cache.agreed(&name) {
+            return Ok(());
+        }
+        let wanted = done.lists.iter().map(|(list, content)| match content {
+            Content::Remote(repo) => (list.clone(), Some(repo.clone())),
+            Content::Bytes(_) | Content::Files(_) => (list.clone(), None),
+        });
+        let lists = reuse::lists(&self.client, &self.cache, wanted).await?;
+        let files: BTreeSet<String> =
+            done.parts.iter().filter(|p| p.kind == PartKind::Files).map(|p| p.key.to_string()).collect();
+        owners::check(lists.iter().flat_map(|list| &list.pieces), |listed| files.contains(&listed.id))?;
+        self.cache.remember_agreed(&name)
     }
 
     /// Layers and configuration of a base image from a registry.
@@ -251,7 +274,7 @@ impl Builder {
             };
             done.contents.push((descriptor.clone(), Content::Remote(reference.clone())));
             let label = format!("base {reference}");
-            done.layers.push(PlacedLayer { descriptor, blob, key: None, label, parts: Vec::new() });
+            done.layers.push(PlacedLayer { descriptor, blob, ours: None, label, parts: Vec::new() });
         }
         done.base = Some(config);
         Ok(())
@@ -269,7 +292,7 @@ impl Builder {
     ) -> Result<()> {
         let mut made: BTreeMap<usize, Layer> = BTreeMap::new();
         for (at, group) in groups.iter().enumerate() {
-            if let Some(layer) = self.cache.made(parts, group) {
+            if let Some(layer) = self.cache.made(group) {
                 made.insert(at, layer);
             }
         }
@@ -287,6 +310,7 @@ impl Builder {
         let needed: BTreeSet<usize> =
             wanted.iter().flat_map(|&at| groups[at].units.iter().map(|u| u.part)).collect();
         let needed: Vec<Part> = needed.into_iter().map(|index| parts[index].clone()).collect();
+        reuse::restore(&self.client, &self.cache, previous, &needed).await?;
         materialise::materialise(&self.origins, &self.cache, &needed).await?;
         let all = Arc::new(parts.to_vec());
         for at in wanted {
@@ -294,29 +318,33 @@ impl Builder {
             made.insert(at, blocking(move || cache.make(&parts, &group)).await?);
         }
         for (at, group) in groups.iter().enumerate() {
-            let (descriptor, blob, content) = match (made.remove(&at), previous.layers.get(&group.key)) {
-                (Some(Layer::Local(blob, files)), _) => {
-                    let (descriptor, content) = blob.content(self.cache.compression(), files);
-                    (descriptor, blob, content)
+            let (descriptor, blob, content, list) = match (made.remove(&at), previous.layers.get(&group.key))
+            {
+                (Some(Layer::Local(layer)), _) => {
+                    let (descriptor, content) = layer.content(self.cache.compression());
+                    let file = self.cache.contents_path(&layer.contents.digest);
+                    (descriptor, layer.blob, content, (layer.contents, Content::Files(vec![file])))
                 }
-                (None, Some(known)) => {
-                    (known.descriptor.clone(), known.blob.clone(), Content::Remote(known.repo.clone()))
+                (None, Some(Known { descriptor, blob, contents, repo, .. })) => {
+                    let remote = || Content::Remote(repo.clone());
+                    (descriptor.clone(), blob.clone(), remote(), (contents.clone(), remote()))
                 }
                 (Some(Layer::Empty), _) | (None, None) => {
                     done.empty.push(group.key.to_string());
                     continue;
                 }
             };
-            done.contents.push((descriptor.clone(), content));
             let mut names: Vec<String> = group.units.iter().map(|u| parts[u.part].purl.clone()).collect();
             names.dedup();
+            done.contents.push((descriptor.clone(), content));
             done.layers.push(PlacedLayer {
                 descriptor,
                 blob,
-                key: Some(group.key.clone()),
+                ours: Some((group.key.clone(), list.0.clone())),
                 label: group.label.clone(),
                 parts: names,
             });
+            done.lists.push(list);
         }
         Ok(())
     }
@@ -340,6 +368,21 @@ impl Pending {
         let descriptor = Descriptor::of(media_type, &bytes);
         self.manifests.push((media_type.to_owned(), bytes));
         descriptor
+    }
+
+    /// An artifact that refers to `subject`.
+    fn attach(
+        &mut self,
+        subject: &Descriptor,
+        artifact_type: &str,
+        blobs: Vec<Descriptor>,
+        facts: &Facts,
+    ) -> Result<()> {
+        let empty = self.blob(media::EMPTY, b"{}".to_vec());
+        let manifest = image::attached(subject.clone(), artifact_type, empty, blobs, facts);
+        let attached = self.manifest(media::MANIFEST, json(&manifest)?);
+        self.referrers.push(attached.digest);
+        Ok(())
     }
 
     fn into_content(self, content: &mut ImageContent) {

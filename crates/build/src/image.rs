@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use perijove_oci::{Config, Descriptor, History, ImageConfig, Manifest, Platform, RootFs, media};
+use perijove_oci::{Config, Descriptor, Digest, History, ImageConfig, Manifest, Platform, RootFs};
 
 use crate::layer::piece::Blob;
 use crate::parts::Inherited;
-use crate::previous::{EMPTY_KEYS, LAYER_KEY, LAYER_PARTS};
+use crate::previous::{EMPTY_KEYS, LAYER_CONTENTS, LAYER_KEY, LAYER_PARTS};
 
 /// One layer of an image as it will stand in the manifest.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct PlacedLayer {
     pub descriptor: Descriptor,
     /// Digest of the uncompressed tar.
     pub blob: Blob,
-    /// Key of its pieces; none for layers of a foreign base.
-    pub key: Option<perijove_oci::Digest>,
+    /// Key of its pieces and the list of its contents; none for layers of a foreign base.
+    pub ours: Option<(Digest, Descriptor)>,
     /// For people: `pypi sqlalchemy native`.
     pub label: String,
     /// Package URLs of its parts.
@@ -119,8 +119,11 @@ pub fn configuration(
 pub fn manifest(config: Descriptor, layers: &[PlacedLayer], empty: &[String], facts: &Facts) -> Manifest {
     let layers = layers.iter().map(|layer| {
         let mut descriptor = layer.descriptor.clone();
-        if let Some(key) = &layer.key {
+        if let Some((key, list)) = &layer.ours {
             descriptor.annotations.insert(LAYER_KEY.to_owned(), key.to_string());
+            descriptor
+                .annotations
+                .insert(LAYER_CONTENTS.to_owned(), format!("{} {}", list.digest, list.size));
             descriptor.annotations.insert(LAYER_PARTS.to_owned(), layer.parts.join(" "));
         }
         descriptor
@@ -132,11 +135,18 @@ pub fn manifest(config: Descriptor, layers: &[PlacedLayer], empty: &[String], fa
     Manifest::image(config, layers.collect(), annotations)
 }
 
-/// The manifest that attaches `sbom` to `subject` (manifest.md, "Guidelines for Artifact Usage").
-pub fn sbom_manifest(subject: Descriptor, config: Descriptor, sbom: Descriptor, facts: &Facts) -> Manifest {
+/// The manifest that attaches `blobs` of one media type to `subject` (manifest.md, "Guidelines for Artifact
+/// Usage").
+pub fn attached(
+    subject: Descriptor,
+    artifact_type: &str,
+    config: Descriptor,
+    blobs: Vec<Descriptor>,
+    facts: &Facts,
+) -> Manifest {
     let created = BTreeMap::from([("org.opencontainers.image.created".to_owned(), facts.created.clone())]);
-    let mut manifest = Manifest::image(config, vec![sbom], created);
-    manifest.artifact_type = Some(media::CYCLONEDX.to_owned());
+    let mut manifest = Manifest::image(config, blobs, created);
+    manifest.artifact_type = Some(artifact_type.to_owned());
     manifest.subject = Some(subject);
     manifest
 }

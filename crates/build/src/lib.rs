@@ -14,9 +14,11 @@ pub mod layer;
 pub mod lock;
 pub mod locks;
 pub mod materialise;
+pub mod owners;
 pub mod part;
 pub mod parts;
 pub mod previous;
+pub mod reuse;
 pub mod sbom;
 pub mod unpack;
 

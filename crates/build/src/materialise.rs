@@ -1,5 +1,4 @@
-//! From parts to pieces in the cache: fetches what is missing, unpacks it on all cores, and checks that no two
-//! parts own one file.
+//! From parts to pieces in the cache: fetches what is missing, and unpacks it on all cores.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -187,20 +186,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
     }
 }
 
-fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Result<BTreeMap<String, String>> {
+fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Result<()> {
     let missing = || Error::Refused { reason: format!("{} has no file", part.purl), hint: String::new() };
-    let mut metadata = BTreeMap::new();
-    let mut note = |name: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|v| !v.is_empty()) {
-            metadata.insert(name.to_owned(), value);
-        }
-    };
     match &part.source {
         Source::Deb(deb) => {
-            let control = unpack::deb(package.ok_or_else(missing)?, base_name(&deb.path), sink)?;
-            note("source", Some(control.source));
-            note("homepage", control.homepage);
-            note("licences", Some(control.licences.join("\n")));
+            unpack::deb(package.ok_or_else(missing)?, base_name(&deb.path), sink)?;
         }
         Source::CaBundle(deb) => {
             let bundle = unpack::ca_bundle(package.ok_or_else(missing)?, base_name(&deb.path))?;
@@ -211,9 +201,7 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
             sink.entry(file, &mut &bundle[..])?;
         }
         Source::Wheel { wheel, options, .. } => {
-            let metadata = unpack::wheel(package.ok_or_else(missing)?, &wheel.filename, options, sink)?;
-            note("licence", metadata.license_expression.or(metadata.license));
-            note("homepage", metadata.homepage);
+            unpack::wheel(package.ok_or_else(missing)?, &wheel.filename, options, sink)?;
         }
         Source::Npm { package: locked, prefix, linked } => {
             let folder = format!("{prefix}/{}", locked.path);
@@ -225,8 +213,6 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
                     sink.entry(link, &mut io::empty())?;
                 }
             }
-            note("licence", json.license);
-            note("homepage", json.homepage);
         }
         Source::Files { folder, .. } => unpack::files(folder, sink)?,
         Source::Data(entries) => {
@@ -235,7 +221,7 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
             }
         }
     }
-    Ok(metadata)
+    Ok(())
 }
 
 /// Passes on what the image wants of a part.
@@ -280,37 +266,6 @@ impl Sink for Filter<'_> {
 
 fn plain(path: &str, kind: Kind, mode: u32) -> Entry {
     Entry { path: path.to_owned(), kind, mode, uid: 0, gid: 0, mtime: EPOCH }
-}
-
-/// Files that several parts own with different content, harmlessly. Path prefix or whole path, and why.
-const SHARED: &[(&str, &str)] = &[
-    ("usr/share/doc/", "copyright files of packages built from one source"),
-    ("var/lib/dpkg/status.d/", "one entry a package, whatever its architecture"),
-];
-
-/// Refuses two parts that own one path with different content; the image's own files may replace anything.
-pub fn check_owners(parts: &[&Part], infos: &[&PartInfo]) -> Result<()> {
-    let mut owners: BTreeMap<&str, (&Part, &str)> = BTreeMap::new();
-    for (part, info) in parts.iter().zip(infos) {
-        for owned in &info.owned {
-            let other = owners.insert(&owned.path, (part, &owned.what));
-            let Some((first, what)) = other else { continue };
-            let harmless = what == owned.what
-                || part.kind == PartKind::Files
-                || first.kind == PartKind::Files
-                || SHARED.iter().any(|(prefix, _)| owned.path.starts_with(prefix));
-            if !harmless {
-                return Err(Error::Refused {
-                    reason: format!(
-                        "/{} belongs to {} {} and to {} {}, with different content",
-                        owned.path, first.name, first.version, part.name, part.version
-                    ),
-                    hint: "leave one of the two packages out, or pin versions that do not clash".to_owned(),
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Digest of a folder of plain files as they would lie in an image, and the paths of all that are not folders.

@@ -6,12 +6,15 @@ use perijove_oci::client::Client;
 use perijove_oci::content::Links;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference};
 
+use crate::layer::contents;
 use crate::layer::piece::Blob;
 
 /// Annotation of a layer: the key of the pieces in it.
 pub const LAYER_KEY: &str = "io.perijove.layer.key";
 /// Annotation of a layer: the package URLs of its parts, separated by blanks.
 pub const LAYER_PARTS: &str = "io.perijove.layer.parts";
+/// Annotation of a layer: digest and size of the list of its contents, separated by a blank.
+pub const LAYER_CONTENTS: &str = "io.perijove.layer.contents";
 /// Annotation of a manifest: keys of groups that held no file, separated by blanks.
 pub const EMPTY_KEYS: &str = "io.perijove.layer.empty";
 
@@ -22,6 +25,10 @@ pub struct Known {
     pub blob: Blob,
     /// Its descriptor without annotations.
     pub descriptor: Descriptor,
+    /// The list of what lies in it.
+    pub contents: Descriptor,
+    /// Package URLs of its parts.
+    pub parts: BTreeSet<String>,
     /// The repository that has it.
     pub repo: Reference,
 }
@@ -33,6 +40,8 @@ pub struct Previous {
     pub layers: BTreeMap<Digest, Known>,
     /// Keys of groups without files.
     pub empty: BTreeSet<Digest>,
+    /// The layers' keys of each image.
+    pub images: Vec<BTreeSet<Digest>>,
     /// Package URLs of the parts in the first of the images, for the plan.
     pub parts: BTreeSet<String>,
     /// Digests of all layers of the first image: what a node has.
@@ -62,8 +71,7 @@ impl Previous {
             if previous.manifest.is_none() {
                 previous.manifest = Some(image.descriptor.digest.clone());
                 previous.on_node = links.layers.iter().map(|l| l.digest.clone()).collect();
-                let parts = links.layers.iter().filter_map(|l| l.annotations.get(LAYER_PARTS));
-                previous.parts = parts.flat_map(|p| p.split(' ')).map(str::to_owned).collect();
+                previous.parts = links.layers.iter().flat_map(parts).map(str::to_owned).collect();
             }
             if !ours {
                 continue;
@@ -73,20 +81,34 @@ impl Previous {
             if config.rootfs.diff_ids.len() != links.layers.len() {
                 continue;
             }
+            let mut keys = BTreeSet::new();
             for (layer, diff_id) in links.layers.iter().zip(&config.rootfs.diff_ids) {
-                let Some(Ok(key)) = layer.annotations.get(LAYER_KEY).map(|k| k.parse::<Digest>()) else {
-                    continue;
-                };
+                let Some((key, contents)) = key_and_contents(layer) else { continue };
+                keys.insert(key.clone());
                 let blob = Blob { digest: layer.digest.clone(), size: layer.size, diff_id: diff_id.clone() };
                 let descriptor = Descriptor::new(&layer.media_type, layer.digest.clone(), layer.size);
-                let known = Known { blob, descriptor, repo: reference.clone() };
+                let parts = parts(layer).map(str::to_owned).collect();
+                let known = Known { blob, descriptor, contents, parts, repo: reference.clone() };
                 previous.layers.entry(key).or_insert(known);
             }
+            previous.images.push(keys);
             let empty = links.annotations.get(EMPTY_KEYS).map_or("", String::as_str);
             previous.empty.extend(empty.split(' ').filter_map(|k| k.parse().ok()));
         }
         Ok(previous)
     }
+}
+
+fn parts(layer: &Descriptor) -> impl Iterator<Item = &str> {
+    layer.annotations.get(LAYER_PARTS).into_iter().flat_map(|parts| parts.split(' '))
+}
+
+/// The key of a layer and its list of contents; `None` for a layer that is not ours.
+fn key_and_contents(layer: &Descriptor) -> Option<(Digest, Descriptor)> {
+    let key = layer.annotations.get(LAYER_KEY)?.parse().ok()?;
+    let (digest, size) = layer.annotations.get(LAYER_CONTENTS)?.split_once(' ')?;
+    let list = Descriptor::new(contents::MEDIA_TYPE, digest.parse().ok()?, size.parse().ok()?);
+    Some((key, list))
 }
 
 /// Configurations are a few kilobytes.

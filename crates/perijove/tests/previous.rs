@@ -132,35 +132,44 @@ fn a_moved_pin_fetches_its_package_and_pushes_its_layer() {
 }
 
 /// A package that never moved shares a layer with others; when it moves, that layer is made again without it.
+/// The pieces of its neighbours are cut out of the previous layer, not fetched as packages.
 #[test]
-fn the_first_move_of_a_small_package_disturbs_one_shared_layer() {
+fn the_first_move_of_a_small_package_fetches_no_neighbour() {
     let old = wheels();
     let site = Site::new(&old);
     let before = site.push(&Repository::app(&site.debs, &old), "team/app", &[]).json();
-    let (new, wheel) = moved(&old, "small-3", "1.1");
+    let all = before["images"][0]["platforms"][0]["layers"].as_array().unwrap();
+    let shared = all.iter().filter_map(|l| l["parts"].as_array()).find(|parts| {
+        parts.len() > 1 && parts.iter().all(|p| p.as_str().unwrap().starts_with("pkg:pypi/small-"))
+    });
+    let project = shared.unwrap()[0].as_str().unwrap().split(['/', '@']).nth(1).unwrap();
+    let (new, wheel) = moved(&old, project, "1.1");
     site.packages.wheels([&wheel]);
     let repository = Repository::app(&site.debs, &new);
     let after = site.push(&repository, "team/app", &[]).json();
-    let shared = before["images"][0]["platforms"][0]["layers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|l| l["parts"].as_array().unwrap().iter().any(|p| p == "pkg:pypi/small-3@1.0"))
-        .unwrap();
-    let mut expected = vec![wheel.path(), "/simple/small-3/".to_owned()];
-    for part in shared["parts"].as_array().unwrap() {
-        let name = part.as_str().unwrap().trim_start_matches("pkg:pypi/").trim_end_matches("@1.0");
-        if name != "small-3" {
-            expected.push(format!("/simple/{name}/"));
-            expected.push(old.iter().find(|w| w.project == name).unwrap().path());
-        }
-    }
-    expected.sort();
-    assert_eq!(site.packages.requests(), expected);
+    assert_eq!(site.packages.requests(), [wheel.path(), format!("/simple/{project}/")]);
     let (pushed, layers) = (number(&after, "pushed_bytes"), new_layer_bytes(&before, &after));
     eprintln!("shared layer: new layers {layers}, pushed {pushed} bytes");
     assert!((layers..layers + PAPERS).contains(&pushed), "{pushed}");
     assert_eq!(site.uncached(&repository)["images"], after["images"], "the same as without any cache");
+}
+
+/// A file that belongs to two packages is found though the layer of one comes from the previous image.
+#[test]
+fn two_owners_of_a_file_are_found_in_a_reused_layer() {
+    let old = wheels();
+    let site = Site::new(&old);
+    site.push(&Repository::app(&site.debs, &old), "team/app", &[]).json();
+    let mut new = old.clone();
+    // `large/data.bin` is a file of `large`.
+    new.push(Wheel::with_files("intruder", "1.0", &[("large/data.bin", b"another")]));
+    site.packages.wheels([new.last().unwrap()]);
+    let failed = site.push(&Repository::app(&site.debs, &new), "team/app", &[]);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    for said in ["large/data.bin belongs to", "intruder 1.0", "large 1.0", "with different content"] {
+        assert!(failed.stderr.contains(said), "{}", failed.stderr);
+    }
+    assert!(!site.packages.requests().iter().any(|path| path.contains("large")), "it was not fetched");
 }
 
 #[test]

@@ -49,13 +49,22 @@ impl Wheel {
 
     /// The same for a tag.
     pub fn tagged(project: &str, version: &str, tag: &str, size: usize) -> Self {
+        Self::made(project, version, tag, size, &[])
+    }
+
+    /// A small pure wheel that has `files` (paths in site-packages) besides its own.
+    pub fn with_files(project: &str, version: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::made(project, version, "py3-none-any", 100, files)
+    }
+
+    fn made(project: &str, version: &str, tag: &str, size: usize, more: &[(&str, &[u8])]) -> Self {
         let module = project.replace('-', "_");
         let info = format!("{module}-{version}.dist-info");
         let platforms: String = tag
             .rsplit_once('-')
             .map(|(python, platforms)| platforms.split('.').map(|p| format!("Tag: {python}-{p}\n")).collect())
             .unwrap();
-        let files: Vec<(String, Vec<u8>)> = vec![
+        let mut files: Vec<(String, Vec<u8>)> = vec![
             (format!("{module}/__init__.py"), format!("__version__ = '{version}'\n").into_bytes()),
             (format!("{module}/data.bin"), noise(&format!("{project} {version} {tag}"), size)),
             (format!("{module}-{version}.data/data/share/{module}/readme"), b"read me\n".to_vec()),
@@ -73,6 +82,7 @@ impl Wheel {
                 format!("[console_scripts]\n{project} = {module}:main\n").into_bytes(),
             ),
         ];
+        files.extend(more.iter().map(|(path, content)| ((*path).to_owned(), content.to_vec())));
         let record = files.iter().map(|(path, content)| {
             let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(content));
             format!("{path},sha256={hash},{}\n", content.len())

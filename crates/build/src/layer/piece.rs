@@ -49,6 +49,8 @@ pub struct Owned {
     pub path: String,
     /// `file:` and the first 16 hex digits of its sha256, `link:` and its target, or `hard:` and its target.
     pub what: String,
+    /// The piece that holds it.
+    pub class: Class,
 }
 
 /// What is known of a written piece.
@@ -78,9 +80,6 @@ pub struct PartInfo {
     pub pieces: BTreeMap<Class, PieceInfo>,
     /// The files, in the part's order; folders are nobody's.
     pub owned: Vec<Owned>,
-    /// What the unpacker read of the package's own metadata.
-    #[serde(default)]
-    pub metadata: BTreeMap<String, String>,
 }
 
 /// The end of a layer: two zero blocks (POSIX pax, "ustar Interchange Format"), compressed.
@@ -132,12 +131,10 @@ impl<W: Write> Write for TeeHash<W> {
 impl PieceWriter {
     /// `root` is the piece cache; `split` says whether files go into pieces by [`Class`].
     pub fn new(root: &Path, compression: Compression, split: bool) -> Result<Self> {
-        fs::create_dir_all(root).map_err(Error::io(root))?;
-        let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(Error::io(root))?;
         Ok(PieceWriter {
             compression,
             split,
-            folder,
+            folder: new_folder(root)?,
             open: BTreeMap::new(),
             owned: Vec::new(),
             parents: BTreeMap::new(),
@@ -157,8 +154,8 @@ impl PieceWriter {
         }
     }
 
-    /// Puts the folder in place as `target`. Somebody else may have done the same meanwhile: theirs is equal.
-    pub fn finish(self, target: &Path, metadata: BTreeMap<String, String>) -> Result<PartInfo> {
+    /// Puts the folder in place as `target`.
+    pub fn finish(self, target: &Path) -> Result<PartInfo> {
         let mut pieces = BTreeMap::new();
         let end = end_mark(self.compression)?;
         for (class, piece) in self.open {
@@ -173,21 +170,36 @@ impl PieceWriter {
             let alone = Blob { digest: digester.finish(), size, diff_id: diff.finish() };
             pieces.insert(class, PieceInfo { size: hashed.length, alone });
         }
-        let info = PartInfo { pieces, owned: self.owned, metadata };
-        let text =
-            serde_json::to_vec(&info).map_err(|e| Error::Io { path: target.into(), source: e.into() })?;
-        let path = self.folder.path().join("part.json");
-        fs::write(&path, text).map_err(Error::io(&path))?;
-        let parent = target.parent().unwrap_or(target);
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        match fs::rename(self.folder.path(), target) {
-            Ok(()) => drop(self.folder.keep()),
-            Err(_) if target.join("part.json").exists() => {}
-            Err(error) => return Err(Error::Io { path: target.into(), source: error }),
-        }
+        let info = PartInfo { pieces, owned: self.owned };
+        put_in_place(self.folder, target, &info)?;
         Ok(info)
     }
 }
+
+/// A new folder in the piece cache `root` that is removed again unless it is put in place.
+pub fn new_folder(root: &Path) -> Result<tempfile::TempDir> {
+    fs::create_dir_all(root).map_err(Error::io(root))?;
+    tempfile::Builder::new().prefix(".new-").tempdir_in(root).map_err(Error::io(root))
+}
+
+/// Writes `info` beside the pieces in `folder` and puts the folder in place as `target`. Somebody else may have
+/// done the same meanwhile: theirs is equal.
+pub fn put_in_place(folder: tempfile::TempDir, target: &Path, info: &PartInfo) -> Result<()> {
+    let text = serde_json::to_vec(info).map_err(|e| Error::io(target)(e.into()))?;
+    let path = folder.path().join(INFO);
+    fs::write(&path, text).map_err(Error::io(&path))?;
+    let parent = target.parent().unwrap_or(target);
+    fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    match fs::rename(folder.path(), target) {
+        Ok(()) => drop(folder.keep()),
+        Err(_) if target.join(INFO).exists() => {}
+        Err(error) => return Err(Error::Io { path: target.into(), source: error }),
+    }
+    Ok(())
+}
+
+/// The file of [`PartInfo`] in a part's folder.
+const INFO: &str = "part.json";
 
 impl Sink for PieceWriter {
     fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
@@ -227,7 +239,7 @@ impl Sink for PieceWriter {
             }
         };
         if let Some(what) = what {
-            self.owned.push(Owned { path: entry.path, what });
+            self.owned.push(Owned { path: entry.path, what, class });
         }
         Ok(())
     }
@@ -258,5 +270,5 @@ pub fn file_name(class: Class, compression: Compression) -> String {
 
 /// What the cache holds under `folder`, if it is whole and readable.
 pub fn read_info(folder: &Path) -> Option<PartInfo> {
-    serde_json::from_slice(&fs::read(folder.join("part.json")).ok()?).ok()
+    serde_json::from_slice(&fs::read(folder.join(INFO)).ok()?).ok()
 }

@@ -45,6 +45,11 @@ pub fn is_split(part: &Part) -> bool {
     part.kind == PartKind::Wheel && part.size_bytes >= SPLIT_BYTES
 }
 
+/// The classes of a part's pieces.
+pub fn classes(part: &Part) -> &'static [Class] {
+    if is_split(part) { &[Class::Static, Class::Native, Class::Code] } else { &[Class::Code] }
+}
+
 /// From which size a part has a layer of its own, and how many layers the rest shares.
 fn habits(kind: PartKind) -> (u64, u64) {
     match kind {
@@ -82,9 +87,7 @@ fn pack(parts: &[Part], alone: &[usize], compression: Compression) -> Vec<Group>
     // Ordered by kind, then shared before alone, then name: the map's order is the layers' order.
     let mut groups: BTreeMap<(PartKind, bool, String), Vec<Unit>> = BTreeMap::new();
     for (index, part) in parts.iter().enumerate() {
-        let classes: &[Class] =
-            if is_split(part) { &[Class::Static, Class::Native, Class::Code] } else { &[Class::Code] };
-        for &class in classes {
+        for &class in classes(part) {
             let own = alone.contains(&index);
             let label = match (own, class) {
                 (true, Class::Static) => format!("{} static", part.name),

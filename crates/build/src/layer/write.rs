@@ -5,10 +5,12 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use perijove_oci::Blob as Content;
-use perijove_oci::{Algorithm, Descriptor, Digester};
+use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
+use serde::{Deserialize, Serialize};
 
 use super::compress::{self, Compression};
-use super::piece::{self, Blob, PartInfo, PieceWriter};
+use super::contents::{self, Contents};
+use super::piece::{self, Blob, Class, PartInfo, PieceWriter};
 use super::plan::{Group, is_split};
 use crate::part::Part;
 use crate::{Error, Result};
@@ -23,10 +25,29 @@ pub struct LayerCache {
 /// A layer whose bytes lie in the cache, or a group that turned out to hold no file.
 #[derive(Clone, Debug)]
 pub enum Layer {
-    /// Its digests and its files.
-    Local(Blob, Vec<PathBuf>),
+    /// It holds files.
+    Local(Local),
     /// None of its pieces exists.
     Empty,
+}
+
+/// A layer in the cache.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// Its digests.
+    pub blob: Blob,
+    /// The files that make it, one behind the other.
+    pub files: Vec<PathBuf>,
+    /// The list of what lies in it.
+    pub contents: Descriptor,
+}
+
+/// What the cache keeps of a [`Local`]; files are relative to the cache's root, with their sizes.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    blob: Blob,
+    files: Vec<(PathBuf, u64)>,
+    contents: Descriptor,
 }
 
 impl LayerCache {
@@ -63,27 +84,71 @@ impl LayerCache {
         whole.then_some(info)
     }
 
-    /// Makes a part's pieces with `unpack`, which gives the package's metadata.
+    /// Makes a part's pieces with `unpack`.
     pub fn write(
         &self,
         part: &Part,
-        unpack: impl FnOnce(&mut PieceWriter) -> Result<std::collections::BTreeMap<String, String>>,
+        unpack: impl FnOnce(&mut PieceWriter) -> Result<()>,
     ) -> Result<PartInfo> {
         let mut writer = PieceWriter::new(&self.root, self.compression, is_split(part))?;
-        let metadata = unpack(&mut writer)?;
-        writer.finish(&self.part_folder(part), metadata)
+        unpack(&mut writer)?;
+        writer.finish(&self.part_folder(part))
+    }
+
+    /// Keeps a part whose compressed pieces were cut out of layers.
+    pub fn keep(&self, part: &Part, info: &PartInfo, pieces: &[(Class, bytes::Bytes)]) -> Result<()> {
+        let folder = piece::new_folder(&self.root)?;
+        for (class, bytes) in pieces {
+            let path = folder.path().join(piece::file_name(*class, self.compression));
+            fs::write(&path, bytes).map_err(Error::io(&path))?;
+        }
+        piece::put_in_place(folder, &self.part_folder(part), info)
+    }
+
+    /// Where the list of contents with this digest lies, if it does.
+    pub fn contents_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("contents").join(&digest.hex()[..2]).join(digest.hex())
+    }
+
+    /// A layer's list of contents, if it lies in the cache.
+    pub fn contents(&self, list: &Descriptor) -> Option<Contents> {
+        Contents::decode(&fs::read(self.contents_path(&list.digest)).ok()?)
+    }
+
+    /// Keeps a layer's list of contents, checked by its digest.
+    pub fn keep_contents(&self, list: &Descriptor, bytes: &[u8]) -> Result<()> {
+        write_whole(&self.contents_path(&list.digest), bytes)
+    }
+
+    fn agreed_path(&self, layers: &Digest) -> PathBuf {
+        self.root.join("agreed").join(&layers.hex()[..2]).join(layers.hex())
+    }
+
+    /// Whether the owners of the files in these layers were found to agree before. `layers` is a digest of the
+    /// layers' lists.
+    pub fn agreed(&self, layers: &Digest) -> bool {
+        self.agreed_path(layers).exists()
+    }
+
+    /// Remembers that they do.
+    pub fn remember_agreed(&self, layers: &Digest) -> Result<()> {
+        write_whole(&self.agreed_path(layers), b"")
     }
 
     fn record_path(&self, group: &Group) -> PathBuf {
         self.root.join("made").join(&group.key.hex()[..2]).join(group.key.hex())
     }
 
-    /// The layer of `group`, if all its parts lie in the cache and it was put together before.
-    pub fn made(&self, parts: &[Part], group: &Group) -> Option<Layer> {
+    /// The layer of `group`, if it was put together before and all of it still lies in the cache.
+    pub fn made(&self, group: &Group) -> Option<Layer> {
         let record = fs::read(self.record_path(group)).ok()?;
-        let blob: Option<Blob> = serde_json::from_slice(&record).ok()?;
-        let Some(blob) = blob else { return Some(Layer::Empty) };
-        Some(Layer::Local(blob, self.files(parts, group)?))
+        let record: Option<Record> = serde_json::from_slice(&record).ok()?;
+        let Some(Record { blob, files, contents }) = record else { return Some(Layer::Empty) };
+        let has = |path: &Path, size| fs::metadata(path).is_ok_and(|meta| meta.len() == size);
+        let whole = has(&self.contents_path(&contents.digest), contents.size)
+            && files.iter().all(|(path, size)| has(&self.root.join(path), *size));
+        let files = files.into_iter().map(|(path, _)| self.root.join(path)).collect();
+        whole.then_some(Layer::Local(Local { blob, files, contents }))
     }
 
     /// The files that make the layer, in order, with the end mark; none if a part is not in the cache.
@@ -117,19 +182,29 @@ impl LayerCache {
             hint: "run it again, and do not empty the cache meanwhile".to_owned(),
         };
         let files = self.files(parts, group).ok_or_else(missing)?;
-        let layer = match &files[..] {
-            [] => Layer::Empty,
-            // One piece and the end mark: its digests were taken when it was written.
-            [_, _] => Layer::Local(self.alone(parts, group).ok_or_else(missing)?, files),
-            _ => Layer::Local(self.digest(&files)?, files),
-        };
-        let record = match &layer {
-            Layer::Local(blob, _) => serde_json::to_vec(&Some(blob)),
-            Layer::Empty => serde_json::to_vec(&None::<Blob>),
-        };
         let path = self.record_path(group);
-        write_whole(&path, &record.map_err(|e| Error::Io { path: path.clone(), source: e.into() })?)?;
-        Ok(layer)
+        let json =
+            |record: Option<&Record>| serde_json::to_vec(&record).map_err(|e| Error::io(&path)(e.into()));
+        let blob = match &files[..] {
+            [] => {
+                write_whole(&path, &json(None)?)?;
+                return Ok(Layer::Empty);
+            }
+            // One piece and the end mark: its digests were taken when it was written.
+            [_, _] => self.alone(parts, group).ok_or_else(missing)?,
+            _ => self.digest(&files)?,
+        };
+        let list = Contents::of(parts, group, |part| self.part(part)).ok_or_else(missing)?.encode()?;
+        let contents = Descriptor::of(contents::MEDIA_TYPE, &list);
+        self.keep_contents(&contents, &list)?;
+        let mut sizes = Vec::new();
+        for file in &files {
+            let size = fs::metadata(file).map_err(Error::io(file))?.len();
+            sizes.push((file.strip_prefix(&self.root).unwrap_or(file).to_owned(), size));
+        }
+        let record = Record { blob, files: sizes, contents };
+        write_whole(&path, &json(Some(&record))?)?;
+        Ok(Layer::Local(Local { blob: record.blob, files, contents: record.contents }))
     }
 
     fn alone(&self, parts: &[Part], group: &Group) -> Option<Blob> {
@@ -163,10 +238,11 @@ impl LayerCache {
     }
 }
 
-impl Blob {
+impl Local {
     /// The layer's descriptor and content for a push or an image layout.
-    pub fn content(&self, compression: Compression, files: Vec<PathBuf>) -> (Descriptor, Content) {
-        (Descriptor::new(compression.media_type(), self.digest.clone(), self.size), Content::Files(files))
+    pub fn content(&self, compression: Compression) -> (Descriptor, Content) {
+        let descriptor = Descriptor::new(compression.media_type(), self.blob.digest.clone(), self.blob.size);
+        (descriptor, Content::Files(self.files.clone()))
     }
 }
 

@@ -44,6 +44,42 @@ impl Client {
         Ok(bytes)
     }
 
+    /// `length` bytes of a blob from `offset` on; the caller knows their digest. `None` where the registry does
+    /// not give parts of blobs (distribution-spec, "Pulling blobs": it SHOULD).
+    pub async fn blob_range(
+        &self,
+        repo: &Reference,
+        blob: &Descriptor,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>> {
+        let url = self.url(repo, &format!("blobs/{}", blob.digest))?;
+        let access = Access::pull(&repo.registry, &repo.repository);
+        let Some(last) = (length as u64).checked_sub(1).map(|last| offset + last) else {
+            return Ok(Some(Bytes::new()));
+        };
+        let range = format!("bytes={offset}-{last}");
+        let mut tries = 0;
+        loop {
+            let get = || self.0.http.to(&url).get(url.clone()).header(RANGE, &range);
+            let answer = self.send(&access, &url, Again::Yes, get).await?;
+            match answer.status() {
+                StatusCode::PARTIAL_CONTENT if starts_at(&answer, offset) => {}
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                    return Ok(None);
+                }
+                StatusCode::NOT_FOUND => return Err(missing(repo, &blob.digest)),
+                _ => return Err(refused("GET", &url, answer).await),
+            }
+            tries += 1;
+            match self.body(answer, length).await {
+                Ok(bytes) => return Ok(bytes.filter(|bytes| bytes.len() == length)),
+                Err(error) if tries >= http::TRIES => return Err(Error::transport(&url, &error)),
+                Err(_) => tokio::time::sleep(http::pause(tries - 1, None, SystemTime::now())).await,
+            }
+        }
+    }
+
     /// Fetches a blob into the file `path`, which holds the whole blob, checked, or is not there. The folder
     /// has to exist. Gives the number of bytes received, those of cut connections included.
     pub async fn blob_to_file(&self, repo: &Reference, blob: &Descriptor, path: &Path) -> Result<u64> {

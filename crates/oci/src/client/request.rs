@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// The body; `None` where it is larger than `limit` bytes.
-    async fn body(&self, mut answer: Response, limit: usize) -> reqwest::Result<Option<Bytes>> {
+    pub(super) async fn body(&self, mut answer: Response, limit: usize) -> reqwest::Result<Option<Bytes>> {
         if answer.content_length().is_some_and(|length| length > limit as u64) {
             return Ok(None);
         }

@@ -1,0 +1,82 @@
+//! Who owns which file: no two parts of an image may own one with different content. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::layer::contents::Listed;
+use crate::{Error, Result};
+
+/// Files that several parts own with different content, harmlessly. Path prefix or whole path, and why.
+const SHARED: &[(&str, &str)] = &[
+    ("usr/share/doc/", "copyright files of packages built from one source"),
+    ("var/lib/dpkg/status.d/", "one entry a package, whatever its architecture"),
+];
+
+/// Refuses two parts that own one path with different content; those that `may_replace` (the image's own files)
+/// win over all others.
+pub fn check<'a>(
+    pieces: impl Iterator<Item = &'a Listed>,
+    may_replace: impl Fn(&Listed) -> bool,
+) -> Result<()> {
+    let mut owners: BTreeMap<&str, (&Listed, &str)> = BTreeMap::new();
+    for listed in pieces.filter(|listed| !may_replace(listed)) {
+        for owned in &listed.owned {
+            let Some((first, what)) = owners.insert(&owned.path, (listed, &owned.what)) else { continue };
+            let harmless =
+                what == owned.what || SHARED.iter().any(|(prefix, _)| owned.path.starts_with(prefix));
+            if !harmless {
+                return Err(Error::Refused {
+                    reason: format!(
+                        "/{} belongs to {} and to {}, with different content",
+                        owned.path, first.part, listed.part
+                    ),
+                    hint: "leave one of the two packages out, or pin versions that do not clash".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Class;
+    use crate::layer::piece::Owned;
+
+    fn listed(part: &str, files: &[(&str, &str)]) -> Listed {
+        let owned = files.iter().map(|(path, what)| Owned {
+            path: (*path).to_owned(),
+            what: (*what).to_owned(),
+            class: Class::Code,
+        });
+        Listed {
+            id: part.to_owned(),
+            part: part.to_owned(),
+            class: Class::Code,
+            pieces: BTreeMap::new(),
+            owned: owned.collect(),
+        }
+    }
+
+    #[test]
+    fn one_file_has_one_owner() {
+        for (case, path, one, other, clash) in [
+            ("the same content", "usr/bin/x", "file:1", "file:1", false),
+            ("other content", "usr/bin/x", "file:1", "file:2", true),
+            ("a link and a file", "usr/bin/x", "link:y", "file:2", true),
+            ("a table of harmless ones", "usr/share/doc/x/copyright", "file:1", "file:2", false),
+        ] {
+            let pieces = [listed("a 1", &[(path, one)]), listed("b 2", &[(path, other)])];
+            let result = check(pieces.iter(), |_| false);
+            assert_eq!(result.is_err(), clash, "{case}");
+            if let Err(error) = result {
+                let text = format!("/{path} belongs to a 1 and to b 2, with different content");
+                assert_eq!(error.to_string(), text, "{case}");
+            }
+            assert!(
+                check(pieces.iter(), |listed| listed.part == "b 2").is_ok(),
+                "{case}: the image's own files"
+            );
+        }
+    }
+}
