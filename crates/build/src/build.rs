@@ -321,6 +321,7 @@ impl Builder {
             let (descriptor, blob, content, list) = match (made.remove(&at), previous.layers.get(&group.key))
             {
                 (Some(Layer::Local(layer)), _) => {
+                    let layer = *layer;
                     let (descriptor, content) = layer.content(self.cache.compression());
                     let file = self.cache.contents_path(&layer.contents.digest);
                     (descriptor, layer.blob, content, (layer.contents, Content::Files(vec![file])))

@@ -3,6 +3,7 @@
 //! A cached file is named after its digest and is complete or absent. A connection cut half-way is resumed
 //! with a range request; every byte that arrives is counted.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,9 @@ use std::time::SystemTime;
 
 use futures_util::StreamExt;
 use perijove_oci::{Digest, Digester, Event, Reporter, http, report};
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RANGE,
+};
 use reqwest::{Response, StatusCode, Url};
 use tokio::io::AsyncWriteExt;
 
@@ -61,11 +64,15 @@ impl Fetcher {
     }
 
     /// As [`Fetcher::document`], with the address that answered after redirects; `None` where the server has
-    /// no such page (404, 410).
+    /// no such page (404, 410). It may come compressed: pages of large projects have megabytes.
     pub async fn page(&self, url: &Url, accept: &str, limit: u64) -> Result<Option<Page>> {
         let mut tries = 0;
         loop {
-            let answer = http::send(|| self.client.get(url.clone()).header(ACCEPT, accept)).await;
+            let answer = http::send(|| {
+                let get = self.client.get(url.clone()).header(ACCEPT, accept);
+                get.header(ACCEPT_ENCODING, "gzip")
+            })
+            .await;
             if answer.as_ref().is_ok_and(|r| matches!(r.status(), StatusCode::NOT_FOUND | StatusCode::GONE)) {
                 return Ok(None);
             }
@@ -73,7 +80,9 @@ impl Fetcher {
             let kind =
                 response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
             let at = response.url().clone();
-            match self.body(response, limit).await {
+            let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+            let body = self.body(response, limit).await;
+            match body.and_then(|bytes| decoded(bytes, encoding.as_ref(), limit)) {
                 Ok(bytes) => return Ok(Some(Page { bytes, kind, url: at })),
                 Err(reason) if reason.permanent || tries >= http::TRIES => {
                     return Err(fetch_error(url, &reason.text, "try again later"));
@@ -251,6 +260,23 @@ struct Cut {
     permanent: bool,
 }
 
+/// The body without its content coding (RFC 9110, section 8.4.1.3), at most `limit` bytes.
+fn decoded(bytes: Vec<u8>, encoding: Option<&HeaderValue>, limit: u64) -> Result<Vec<u8>, Cut> {
+    let is_gzip = encoding.is_some_and(|name| matches!(name.as_bytes(), b"gzip" | b"x-gzip"));
+    if !is_gzip {
+        return Ok(bytes);
+    }
+    let mut plain = Vec::new();
+    let read = flate2::read::MultiGzDecoder::new(&bytes[..]).take(limit + 1).read_to_end(&mut plain);
+    match read {
+        Err(error) => Err(Cut { text: format!("its gzip coding is broken: {error}"), permanent: false }),
+        Ok(length) if length as u64 > limit => {
+            Err(Cut { text: format!("the answer is larger than {limit} bytes"), permanent: true })
+        }
+        Ok(_) => Ok(plain),
+    }
+}
+
 fn fetch_error(url: &Url, reason: &str, hint: &str) -> Error {
     Error::Fetch { url: http::redact(url), reason: reason.to_owned(), hint: hint.to_owned() }
 }
@@ -269,4 +295,25 @@ fn cause(error: &reqwest::Error) -> String {
         inner = source;
     }
     if error.is_timeout() { format!("timed out ({inner})") } else { inner.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_coded_page_is_read_within_its_limit() {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        coder.write_all(&[b'x'; 1000]).unwrap();
+        let coded = coder.finish().unwrap();
+        let gzip = HeaderValue::from_static("gzip");
+        let decode =
+            |bytes: &[u8], coding, limit| decoded(bytes.to_vec(), coding, limit).map_err(|c| c.permanent);
+        assert_eq!(decode(&coded, Some(&gzip), 1000), Ok(vec![b'x'; 1000]));
+        assert_eq!(decode(&coded, Some(&gzip), 999), Err(true), "a bomb");
+        assert_eq!(decode(&coded[..20], Some(&gzip), 1000), Err(false), "cut");
+        assert_eq!(decode(&coded, None, 1000), Ok(coded.clone()));
+    }
 }

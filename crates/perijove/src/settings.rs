@@ -58,12 +58,37 @@ pub fn builder(
     })
 }
 
-/// The commit that is checked out, when nothing but its files lies in the work tree.
+/// The commit that is checked out, when nothing but its files lies in the work tree. One question: git's start
+/// is a good part of a build with nothing to do.
 fn git_revision(root: &Path) -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = std::process::Command::new("git").arg("-C").arg(root).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let clean = git(&["status", "--porcelain", "--", "."])?.is_empty();
-    if clean { git(&["rev-parse", "HEAD"]) } else { None }
+    let mut git = std::process::Command::new("git");
+    git.arg("-C").arg(root).args(["status", "--porcelain=v2", "--branch", "--", "."]);
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    clean_revision(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The commit in git's answer (git-status(1), "Porcelain Format Version 2"); `None` when it lists a change.
+fn clean_revision(status: &str) -> Option<String> {
+    let (headers, changes): (Vec<&str>, Vec<&str>) = status.lines().partition(|line| line.starts_with("# "));
+    let commit = headers.iter().find_map(|line| line.strip_prefix("# branch.oid "))?;
+    (changes.is_empty() && commit != "(initial)").then(|| commit.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clean_tree_has_a_revision() {
+        let clean = "# branch.oid 1234abcd\n# branch.head main\n";
+        for (case, status, revision) in [
+            ("clean", clean.to_owned(), Some("1234abcd")),
+            ("changed", format!("{clean}1 .M N... 100644 100644 100644 1 2 images/hub/debs.in\n"), None),
+            ("untracked", format!("{clean}? images/hub/new\n"), None),
+            ("no commit", "# branch.oid (initial)\n# branch.head main\n".to_owned(), None),
+            ("not git's", String::new(), None),
+        ] {
+            assert_eq!(clean_revision(&status).as_deref(), revision, "{case}");
+        }
+    }
 }

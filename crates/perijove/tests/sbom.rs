@@ -76,7 +76,7 @@ fn debian(component: &Value, files: &BTreeMap<String, Node>, cache: &Path) -> BT
 /// Fails with the files that no part owns and the parts that own no file.
 fn everything_has_an_owner(layout: &Layout, manifest: &str, cache: &Path) {
     let files = layout.files(manifest);
-    let sbom = layout.attached(manifest);
+    let sbom = layout.attached(manifest, "application/vnd.cyclonedx+json");
     assert_eq!((text(&sbom, "bomFormat"), text(&sbom, "specVersion")), ("CycloneDX", "1.6"));
     assert_eq!(text(&sbom["metadata"]["component"], "bom-ref"), manifest);
     let records = records(&files);

@@ -52,12 +52,12 @@ impl Layout {
         files
     }
 
-    /// The manifest that refers to `subject` and what its only layer holds.
-    pub fn attached(&self, subject: &str) -> Value {
+    /// What the only layer of the artifact of this type holds that refers to `subject`.
+    pub fn attached(&self, subject: &str, artifact_type: &str) -> Value {
         for path in files_below(&self.0.join("blobs")) {
             let bytes = std::fs::read(&path).unwrap();
             let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
-            if value["subject"]["digest"] == subject {
+            if value["subject"]["digest"] == subject && value["artifactType"] == artifact_type {
                 return self.json(value["layers"][0]["digest"].as_str().unwrap());
             }
         }

@@ -183,7 +183,7 @@ pub fn new_folder(root: &Path) -> Result<tempfile::TempDir> {
 }
 
 /// Writes `info` beside the pieces in `folder` and puts the folder in place as `target`. Somebody else may have
-/// done the same meanwhile: theirs is equal.
+/// done the same meanwhile: theirs is equal. What cannot be read there (another version wrote it) is replaced.
 pub fn put_in_place(folder: tempfile::TempDir, target: &Path, info: &PartInfo) -> Result<()> {
     let text = serde_json::to_vec(info).map_err(|e| Error::io(target)(e.into()))?;
     let path = folder.path().join(INFO);
@@ -191,10 +191,17 @@ pub fn put_in_place(folder: tempfile::TempDir, target: &Path, info: &PartInfo) -
     let parent = target.parent().unwrap_or(target);
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
     match fs::rename(folder.path(), target) {
-        Ok(()) => drop(folder.keep()),
-        Err(_) if target.join(INFO).exists() => {}
-        Err(error) => return Err(Error::Io { path: target.into(), source: error }),
+        Ok(()) => {
+            let _ = folder.keep();
+            return Ok(());
+        }
+        Err(_) if read_info(target).is_some() => return Ok(()),
+        Err(_) => {}
     }
+    let old = new_folder(parent)?;
+    fs::rename(target, old.path()).map_err(Error::io(target))?;
+    fs::rename(folder.path(), target).map_err(Error::io(target))?;
+    let _ = folder.keep();
     Ok(())
 }
 
@@ -271,4 +278,27 @@ pub fn file_name(class: Class, compression: Compression) -> String {
 /// What the cache holds under `folder`, if it is whole and readable.
 pub fn read_info(folder: &Path) -> Option<PartInfo> {
     serde_json::from_slice(&fs::read(folder.join(INFO)).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_part_is_replaced_and_a_readable_one_stays() {
+        let cache = tempfile::tempdir().unwrap();
+        let target = cache.path().join("ab/part");
+        let put = |mark: &str| {
+            let folder = new_folder(cache.path()).unwrap();
+            fs::write(folder.path().join("code.tar.gz"), mark).unwrap();
+            let info = PartInfo { pieces: BTreeMap::new(), owned: Vec::new() };
+            put_in_place(folder, &target, &info).unwrap();
+            fs::read_to_string(target.join("code.tar.gz")).unwrap()
+        };
+        assert_eq!([put("one"), put("two")], ["one", "one"], "the first of two equal ones");
+        fs::write(target.join(INFO), "{\"of another version\": 1}").unwrap();
+        assert_eq!(put("three"), "three");
+        assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1, "nothing is left behind");
+        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+    }
 }

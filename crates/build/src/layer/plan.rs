@@ -5,7 +5,7 @@
 //! their names' digests so that a package that comes or goes disturbs one of them only. A part that changes
 //! for the first time leaves its shared layer just when that layer had to be rewritten anyway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use perijove_oci::Digest;
 
@@ -75,36 +75,37 @@ pub fn plan(parts: &[Part], compression: Compression, max: usize) -> Vec<Group> 
         let weight = u128::from(p.size_bytes.max(1)) * u128::from(p.changes + 1);
         (std::cmp::Reverse(weight), p.kind, p.name.clone())
     });
-    loop {
-        let groups = pack(parts, &alone, compression);
-        if groups.len() <= max || alone.pop().is_none() {
-            return groups;
-        }
+    let mut packed = pack(parts, &alone);
+    while packed.len() > max && alone.pop().is_some() {
+        packed = pack(parts, &alone);
     }
+    let group = |((kind, _, label), mut units): (Place, Vec<Unit>)| {
+        units.sort_by(|a, b| (&parts[a.part].name, a.class).cmp(&(&parts[b.part].name, b.class)));
+        Group { key: key(parts, &units, compression), label: format!("{} {label}", word(kind)), units }
+    };
+    packed.into_iter().map(group).collect()
 }
 
-fn pack(parts: &[Part], alone: &[usize], compression: Compression) -> Vec<Group> {
-    // Ordered by kind, then shared before alone, then name: the map's order is the layers' order.
-    let mut groups: BTreeMap<(PartKind, bool, String), Vec<Unit>> = BTreeMap::new();
+/// Kind, whether a part has the layer for itself, name. Their order is the layers' order.
+type Place = (PartKind, bool, String);
+
+fn pack(parts: &[Part], alone: &[usize]) -> BTreeMap<Place, Vec<Unit>> {
+    let alone: BTreeSet<usize> = alone.iter().copied().collect();
+    let mut groups: BTreeMap<Place, Vec<Unit>> = BTreeMap::new();
     for (index, part) in parts.iter().enumerate() {
+        let own = alone.contains(&index);
+        let shared = if own { String::new() } else { bucket(&part.name, habits(part.kind).1, part.changes) };
         for &class in classes(part) {
-            let own = alone.contains(&index);
             let label = match (own, class) {
                 (true, Class::Static) => format!("{} static", part.name),
                 (true, Class::Native) => format!("{} native", part.name),
                 (true, Class::Code) => part.name.clone(),
-                (false, _) => format!("shared {}", bucket(&part.name, habits(part.kind).1, part.changes)),
+                (false, _) => format!("shared {shared}"),
             };
             groups.entry((part.kind, own, label)).or_default().push(Unit { part: index, class });
         }
     }
     groups
-        .into_iter()
-        .map(|((kind, _, label), mut units)| {
-            units.sort_by(|a, b| (&parts[a.part].name, a.class).cmp(&(&parts[b.part].name, b.class)));
-            Group { key: key(parts, &units, compression), label: format!("{} {label}", word(kind)), units }
-        })
-        .collect()
 }
 
 fn bucket(name: &str, buckets: u64, changes: u32) -> String {

@@ -26,7 +26,7 @@ pub struct LayerCache {
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// It holds files.
-    Local(Local),
+    Local(Box<Local>),
     /// None of its pieces exists.
     Empty,
 }
@@ -148,7 +148,7 @@ impl LayerCache {
         let whole = has(&self.contents_path(&contents.digest), contents.size)
             && files.iter().all(|(path, size)| has(&self.root.join(path), *size));
         let files = files.into_iter().map(|(path, _)| self.root.join(path)).collect();
-        whole.then_some(Layer::Local(Local { blob, files, contents }))
+        whole.then(|| Layer::Local(Box::new(Local { blob, files, contents })))
     }
 
     /// The files that make the layer, in order, with the end mark; none if a part is not in the cache.
@@ -204,7 +204,7 @@ impl LayerCache {
         }
         let record = Record { blob, files: sizes, contents };
         write_whole(&path, &json(Some(&record))?)?;
-        Ok(Layer::Local(Local { blob: record.blob, files, contents: record.contents }))
+        Ok(Layer::Local(Box::new(Local { blob: record.blob, files, contents: record.contents })))
     }
 
     fn alone(&self, parts: &[Part], group: &Group) -> Option<Blob> {
