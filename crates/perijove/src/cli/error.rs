@@ -39,6 +39,18 @@ impl From<perijove_oci::Error> for CliError {
     }
 }
 
+impl From<perijove_tags::Refusal> for CliError {
+    fn from(refusal: perijove_tags::Refusal) -> Self {
+        CliError { message: refusal.to_string(), hint: Some(refusal.hint()), code: 1 }
+    }
+}
+
+impl From<perijove_release::Error> for CliError {
+    fn from(error: perijove_release::Error) -> Self {
+        CliError { message: error.to_string(), hint: error.hint(), code: 1 }
+    }
+}
+
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         CliError { message: error.to_string(), hint: None, code: 1 }

@@ -5,6 +5,7 @@ mod demo;
 pub mod error;
 mod lock;
 mod registry;
+mod tags;
 mod test;
 
 use std::ffi::OsString;
@@ -64,6 +65,9 @@ enum Verb {
     Test(test::Arguments),
     /// Build, test, release and run the demo image on this machine
     Demo(demo::Arguments),
+    /// Build numbers and aliases by the tag rule
+    #[command(subcommand)]
+    Tags(tags::Verb),
     /// The embedded registry
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -138,6 +142,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
+        Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
     }
 }
