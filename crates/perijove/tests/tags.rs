@@ -57,7 +57,7 @@ fn the_rule_on_a_file() {
         (&["tags", "next", "--strict", "6.0.0rc1"], 1, "", "6.0.0rc1: "),
         (&["tags", "next", "5.3"], 0, "5.3-0\n", ""),
         (&["tags", "next", "--strict", "5.3"], 1, "", "5.3: "),
-        (&["tags", "next", "5.3.0-1"], 1, "", "5.3.0-1: ambiguous"),
+        (&["tags", "next", "5.3.0-1"], 1, "", "5.3.0-1: ends in a build number"),
         (&["tags", "aliases", "5.3.0-1"], 0, "5.3.0\n5.3\n5\nlatest\n", ""),
         (&["tags", "aliases", "4.1.6-0"], 0, "4.1.6\n4.1\n4\n", ""),
         (&["tags", "aliases", "4.1.4-0"], 0, "4.1.4\n", ""),
