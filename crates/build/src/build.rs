@@ -20,7 +20,7 @@ use crate::locks::{self, Locks};
 use crate::materialise::{self, Origins, blocking};
 use crate::part::{Part, PartKind};
 use crate::parts::{Inherited, Parts};
-use crate::previous::{Known, Previous};
+use crate::previous::{IMAGE_KEY, Known, Previous};
 use crate::{Error, Result};
 use crate::{owners, reuse, sbom};
 
@@ -52,6 +52,9 @@ pub struct Built {
     pub version: String,
     /// Digest of the index.
     pub digest: Digest,
+    /// Digest of all that the image holds and does, without times and commits.
+    #[serde(skip)]
+    pub key: Digest,
     /// One entry a platform.
     pub platforms: Vec<BuiltPlatform>,
     /// All manifests and where the blobs are.
@@ -118,10 +121,15 @@ impl Builder {
         let mut manifests = Vec::new();
         let mut built = Vec::new();
         let mut pending = Pending::default();
-        for (platform, image) in &assembled {
-            let config =
-                image::configuration(platform, image.base.as_ref(), &settings, &image.layers, &facts);
-            let config = pending.blob(media::CONFIG, json(&config)?);
+        let configs: Vec<ImageConfig> = assembled
+            .iter()
+            .map(|(platform, image)| {
+                image::configuration(platform, image.base.as_ref(), &settings, &image.layers, &facts)
+            })
+            .collect();
+        let key = image::key(assembled.iter().map(|(_, image)| &image.layers[..]).zip(&configs));
+        for ((platform, image), config) in assembled.iter().zip(&configs) {
+            let config = pending.blob(media::CONFIG, json(config)?);
             let manifest = image::manifest(config, &image.layers, &image.empty, &facts);
             let mut descriptor = pending.manifest(media::MANIFEST, json(&manifest)?);
             let digest = descriptor.digest.clone();
@@ -144,11 +152,13 @@ impl Builder {
                 layers: image.layers.iter().map(built_layer).collect(),
             });
         }
-        let index = json(&ImageIndex::new(manifests, facts.annotations()))?;
+        let mut annotations = facts.annotations();
+        annotations.insert(IMAGE_KEY.to_owned(), key.to_string());
+        let index = json(&ImageIndex::new(manifests, annotations))?;
         let root = Descriptor::of(media::INDEX, &index);
         let mut content = ImageContent::new(root.clone(), index.into());
         pending.into_content(&mut content);
-        Ok(Built { name: name.to_owned(), version, digest: root.digest, platforms: built, content })
+        Ok(Built { name: name.to_owned(), version, digest: root.digest, key, platforms: built, content })
     }
 
     fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {

@@ -135,6 +135,19 @@ pub fn manifest(config: Descriptor, layers: &[PlacedLayer], empty: &[String], fa
     Manifest::image(config, layers.collect(), annotations)
 }
 
+/// The digest of all that an image holds and does: layers and settings of each platform, without times and commits.
+pub fn key<'a>(platforms: impl Iterator<Item = (&'a [PlacedLayer], &'a ImageConfig)>) -> Digest {
+    let mut text = String::new();
+    for (layers, config) in platforms {
+        let layers: Vec<&Digest> = layers.iter().map(|layer| &layer.descriptor.digest).collect();
+        let ImageConfig { architecture, os, variant, config, .. } = config;
+        let of = serde_json::json!([os, architecture, variant, config, layers]);
+        text.push_str(&of.to_string());
+        text.push('\n');
+    }
+    Digest::sha256(text.as_bytes())
+}
+
 /// The manifest that attaches `blobs` of one media type to `subject` (manifest.md, "Guidelines for Artifact
 /// Usage").
 pub fn attached(

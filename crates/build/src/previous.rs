@@ -15,6 +15,8 @@ pub const LAYER_KEY: &str = "io.perijove.layer.key";
 pub const LAYER_PARTS: &str = "io.perijove.layer.parts";
 /// Annotation of a layer: digest and size of the list of its contents, separated by a blank.
 pub const LAYER_CONTENTS: &str = "io.perijove.layer.contents";
+/// Annotation of an index: the digest of all that the image holds and does, without times and commits.
+pub const IMAGE_KEY: &str = "io.perijove.image.key";
 /// Annotation of a manifest: keys of groups that held no file, separated by blanks.
 pub const EMPTY_KEYS: &str = "io.perijove.layer.empty";
 

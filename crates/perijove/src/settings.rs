@@ -58,6 +58,17 @@ pub fn builder(
     })
 }
 
+/// The branch: as told, else what the pipeline says (`GITHUB_REF_NAME`), else git's.
+pub fn branch(root: &Path, told: Option<String>) -> Option<String> {
+    let pipeline = || std::env::var("GITHUB_REF_NAME").ok().filter(|name| !name.is_empty());
+    told.or_else(pipeline).or_else(|| {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(root).args(["symbolic-ref", "--quiet", "--short", "HEAD"]);
+        let output = git.output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    })
+}
+
 /// The commit that is checked out, when nothing but its files lies in the work tree. One question: git's start
 /// is a good part of a build with nothing to do.
 fn git_revision(root: &Path) -> Option<String> {

@@ -26,6 +26,7 @@ use crate::reference::Reference;
 use crate::report::Reporter;
 
 pub(crate) use download::permissions;
+pub use put::{Put, TAGS_AT_ONCE};
 pub use read::Fetched;
 pub(crate) use route::Route;
 pub use upload::{How, Sent};

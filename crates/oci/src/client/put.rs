@@ -17,8 +17,40 @@ use crate::error::{Error, Result};
 use crate::manifest::Descriptor;
 use crate::reference::{Reference, is_tag};
 
-/// More tags than a registry has to take in one request.
-const TAGS_AT_ONCE: usize = 10;
+/// A registry need not take more tags in one request.
+pub const TAGS_AT_ONCE: usize = 10;
+
+/// By this header the embedded registry says which of the tags in a PUT it will never let point elsewhere.
+pub const CREATE_ONLY: &str = "perijove-create-only";
+
+/// What a registry answered to a PUT.
+#[derive(Clone, Debug, Default)]
+pub struct Put {
+    /// The tags that it says point at the manifest now.
+    pub confirmed: BTreeSet<String>,
+    /// Those that it will not let anybody move.
+    pub create_only: BTreeSet<String>,
+    /// Body bytes that went out.
+    pub sent: u64,
+    /// It lists the referrer itself.
+    listed: bool,
+    /// It said which digest it took.
+    announced: bool,
+}
+
+impl Put {
+    fn add(&mut self, other: Put) {
+        self.confirmed.extend(other.confirmed);
+        self.create_only.extend(other.create_only);
+        self.sent += other.sent;
+        self.listed |= other.listed;
+        self.announced |= other.announced;
+    }
+}
+
+fn not_a_tag(text: &str) -> Error {
+    Error::content(&text, "not a tag: it must match [A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+}
 
 impl Client {
     /// Puts a manifest and points `tags` at it; what it lists has to be there. Gives the body bytes sent.
@@ -33,34 +65,21 @@ impl Client {
         bytes: Bytes,
         tags: &[String],
     ) -> Result<u64> {
-        if let Some(bad) = tags.iter().find(|t| !is_tag(t)) {
-            return Err(Error::content(bad, "not a tag: it must match [A-Za-z0-9_][A-Za-z0-9._-]{0,127}"));
-        }
-        let links = Links::read(&manifest.digest, &bytes)?;
         let mut rest: BTreeSet<&str> = tags.iter().map(String::as_str).collect();
-        let mut sent = 0;
-        let mut listed = false;
+        let mut put = Put::default();
         // One tag needs no second request; none or several start from the digest.
         if rest.len() != 1 {
-            let by_digest = self.url(repo, &format!("manifests/{}", manifest.digest))?;
-            let all: Vec<&str> = rest.iter().copied().collect();
+            let all: Vec<String> = tags.to_vec();
             let mut chunks = all.chunks(TAGS_AT_ONCE);
             let mut chunk = chunks.next().unwrap_or_default();
             loop {
-                let mut url = by_digest.clone();
-                if !chunk.is_empty() {
-                    url.query_pairs_mut().extend_pairs(chunk.iter().map(|t| ("tag", t)));
-                }
-                let headers = self.put_checked(repo, &url, manifest, &bytes, &mut sent).await?;
-                listed |= headers.contains_key("oci-subject");
-                let confirmed: Vec<&str> =
-                    headers.get_all("oci-tag").iter().filter_map(|v| v.to_str().ok()).collect();
-                let confirmed: BTreeSet<&str> =
-                    confirmed.iter().flat_map(|v| v.split(',')).map(str::trim).collect();
+                let one = self.put_by_digest(repo, manifest, &bytes, chunk).await?;
+                let confirmed = one.confirmed.clone();
+                put.add(one);
                 if confirmed.is_empty() {
                     break;
                 }
-                rest.retain(|tag| !confirmed.contains(tag));
+                rest.retain(|tag| !confirmed.contains(*tag));
                 match chunks.next() {
                     Some(next) => chunk = next,
                     None => break,
@@ -68,17 +87,52 @@ impl Client {
             }
         }
         for tag in rest {
-            let url = self.url(repo, &format!("manifests/{tag}"))?;
-            let headers = self.put_checked(repo, &url, manifest, &bytes, &mut sent).await?;
-            listed |= headers.contains_key("oci-subject");
-            if !headers.contains_key("docker-content-digest") {
-                self.check_tag(repo, tag, &manifest.digest).await?;
-            }
+            put.add(self.put_by_tag(repo, manifest, &bytes, tag).await?);
         }
-        if let Some(subject) = links.subject.as_ref().filter(|_| !listed) {
-            sent += self.add_fallback(repo, &subject.digest, &entry(manifest, &links)).await?;
+        let links = Links::read(&manifest.digest, &bytes)?;
+        if let Some(subject) = links.subject.as_ref().filter(|_| !put.listed) {
+            put.sent += self.add_fallback(repo, &subject.digest, &entry(manifest, &links)).await?;
         }
-        Ok(sent)
+        Ok(put.sent)
+    }
+
+    /// One PUT by digest that points `tags` (at most [`TAGS_AT_ONCE`]) at the manifest too, where the registry
+    /// can: all of them, or none where it refuses one.
+    pub async fn put_by_digest(
+        &self,
+        repo: &Reference,
+        manifest: &Descriptor,
+        bytes: &Bytes,
+        tags: &[String],
+    ) -> Result<Put> {
+        if let Some(bad) = tags.iter().find(|t| !is_tag(t)) {
+            return Err(not_a_tag(bad));
+        }
+        let mut url = self.url(repo, &format!("manifests/{}", manifest.digest))?;
+        if !tags.is_empty() {
+            url.query_pairs_mut().extend_pairs(tags.iter().map(|t| ("tag", t)));
+        }
+        self.put_checked(repo, &url, manifest, bytes).await
+    }
+
+    /// One PUT by tag. Where the registry does not say what it took, the tag is read back.
+    pub async fn put_by_tag(
+        &self,
+        repo: &Reference,
+        manifest: &Descriptor,
+        bytes: &Bytes,
+        tag: &str,
+    ) -> Result<Put> {
+        if !is_tag(tag) {
+            return Err(not_a_tag(tag));
+        }
+        let url = self.url(repo, &format!("manifests/{tag}"))?;
+        let mut put = self.put_checked(repo, &url, manifest, bytes).await?;
+        if !put.announced {
+            self.check_tag(repo, tag, &manifest.digest).await?;
+        }
+        put.confirmed.insert(tag.to_owned());
+        Ok(put)
     }
 
     async fn put_checked(
@@ -87,12 +141,11 @@ impl Client {
         url: &Url,
         manifest: &Descriptor,
         bytes: &Bytes,
-        sent: &mut u64,
-    ) -> Result<HeaderMap> {
+    ) -> Result<Put> {
         let access = Access::push(&repo.registry, &repo.repository);
-        let (headers, more) = self.put_bytes(&access, url, &manifest.media_type, bytes.clone()).await?;
-        *sent += more;
-        if let Some(found) = announced(url, &headers)? {
+        let (headers, sent) = self.put_bytes(&access, url, &manifest.media_type, bytes.clone()).await?;
+        let announced = announced(url, &headers)?;
+        if let Some(found) = announced.clone() {
             // A registry that knows only sha256 answers so to a manifest that was named by its sha512.
             let expected = match found.algorithm() == manifest.digest.algorithm() {
                 true => manifest.digest.clone(),
@@ -102,7 +155,18 @@ impl Client {
                 return Err(Error::Digest { what: crate::http::redact(url), expected, found });
             }
         }
-        Ok(headers)
+        let names = |header: &str| {
+            let values = headers.get_all(header).iter().filter_map(|v| v.to_str().ok());
+            let names = values.flat_map(|v| v.split(',')).map(|name| name.trim().to_owned());
+            names.collect::<BTreeSet<String>>()
+        };
+        Ok(Put {
+            confirmed: names("oci-tag"),
+            create_only: names(CREATE_ONLY),
+            sent,
+            listed: headers.contains_key("oci-subject"),
+            announced: announced.is_some(),
+        })
     }
 
     /// One PUT, and the body bytes that went out with all its tries.

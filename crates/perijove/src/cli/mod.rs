@@ -5,6 +5,7 @@ mod demo;
 pub mod error;
 mod lock;
 mod registry;
+mod release;
 mod tags;
 mod test;
 
@@ -63,6 +64,8 @@ enum Verb {
     Build(build::Arguments),
     /// Run the images' own checks
     Test(test::Arguments),
+    /// Build, test and release images under the next build number
+    Release(release::Arguments),
     /// Build, test, release and run the demo image on this machine
     Demo(demo::Arguments),
     /// Build numbers and aliases by the tag rule
@@ -141,6 +144,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,
+        Verb::Release(arguments) => release::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,

@@ -56,7 +56,7 @@ pub async fn engine(wanted: Wanted, ui: &Ui) -> Result<Engine, CliError> {
 }
 
 /// The built image as a layout on disk, for a runtime.
-async fn layout_of(
+pub async fn layout_of(
     builder: &Builder,
     built: &Built,
     folder: &std::path::Path,
@@ -129,7 +129,8 @@ pub fn line(image: &str, platform: &Platform, result: &CheckResult) -> String {
     text
 }
 
-fn as_json(image: &str, platform: &Platform, result: &CheckResult) -> serde_json::Value {
+/// A check's result for scripts.
+pub fn as_json(image: &str, platform: &Platform, result: &CheckResult) -> serde_json::Value {
     let (state, reason) = match &result.verdict {
         Verdict::Passed => ("passed", None),
         Verdict::Failed(reason) => ("failed", Some(reason)),

@@ -17,6 +17,8 @@ use crate::summary::Summary;
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Ours: which of the tags in a PUT can be created once only, so that a release knows who is the referee.
+const CREATE_ONLY: HeaderName = HeaderName::from_static("perijove-create-only");
 
 /// Tags that one PUT may set; the specification wants at least ten.
 const TAGS_AT_ONCE: usize = 100;
@@ -96,6 +98,9 @@ pub(crate) async fn put(
     for tag in &stored.named {
         headers.append(OCI_TAG, text(tag.as_str())?);
     }
+    for tag in &stored.create_only {
+        headers.append(CREATE_ONLY, text(tag.as_str())?);
+    }
     if let Some(subject) = &stored.subject {
         headers.insert(OCI_SUBJECT, text(&subject.to_string())?);
     }
@@ -107,6 +112,7 @@ struct Stored {
     location: String,
     digest: Digest,
     named: Vec<Tag>,
+    create_only: Vec<Tag>,
     subject: Option<Digest>,
 }
 
@@ -151,7 +157,9 @@ fn store_manifest(
         tags: &tags,
     };
     store.put_manifest(repository, &new)?;
-    Ok(Stored { location: format!("/v2/{repository}/manifests/{digest}"), digest, named, subject })
+    let create_only = tags.iter().filter(|tag| store.is_create_only(tag)).cloned().collect();
+    let location = format!("/v2/{repository}/manifests/{digest}");
+    Ok(Stored { location, digest, named, create_only, subject })
 }
 
 /// RFC 6838, 4.2, near enough: it becomes a header's value and a line in a file.

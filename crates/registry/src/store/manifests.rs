@@ -195,6 +195,11 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether the tag can be created once only.
+    pub fn is_create_only(&self, tag: &Tag) -> bool {
+        self.create_only.covers(tag.as_str())
+    }
+
     fn decide_tags(
         &self,
         repository: &RepositoryName,
