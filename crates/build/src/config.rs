@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use perijove_oci::Platform;
 use serde::Deserialize;
 
+use crate::dockerfile::Tool;
 use crate::layer::Compression;
 use crate::{Error, Result};
 
@@ -47,6 +48,8 @@ pub struct Repository {
     pub source: Option<String>,
     /// How layers are compressed.
     pub compression: Compression,
+    /// What builds images from a Dockerfile; the first that answers unless told.
+    pub builder: Option<Tool>,
     /// Locked Python packages that the images do without.
     pub python_exclude: Vec<String>,
     /// Files that the images do without: package name → glob patterns of paths in the image. For all images
@@ -115,7 +118,7 @@ pub struct Image {
     pub ports: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// The image is made from this Dockerfile by buildah or docker buildx instead.
+    /// The image is made from this Dockerfile, a path in its folder, by buildah or docker buildx instead.
     pub dockerfile: Option<String>,
     /// Checks that must pass before anything is public.
     pub test: Vec<Check>,
@@ -237,6 +240,20 @@ impl Config {
                 "say base = { debian = \"trixie\" }, { image = \"name@sha256:…\" } or { parent = \"image\" }",
             ));
         }
+        if image.dockerfile.is_some() {
+            if let Some(key) = image.set_in_dockerfile() {
+                return Err(wrong(
+                    format!("`{key}` has no effect on an image from a Dockerfile"),
+                    "say it in the Dockerfile",
+                ));
+            }
+            if let Some(Base::Debian(codename)) = &image.base {
+                return Err(wrong(
+                    format!("an image from a Dockerfile cannot stand on packages of {codename}"),
+                    "make them an image of its own and say base = { parent = \"…\" }, or say FROM in the Dockerfile",
+                ));
+            }
+        }
         if let Some(Base::Image(reference)) = &image.base {
             let parsed: perijove_oci::Reference =
                 reference.parse().map_err(|e: perijove_oci::reference::ReferenceError| {
@@ -317,6 +334,26 @@ impl Config {
     }
 }
 
+impl Image {
+    /// The first key that a Dockerfile has its own words for.
+    fn set_in_dockerfile(&self) -> Option<&'static str> {
+        let keys = [
+            ("files", self.files.is_some()),
+            ("user", self.user.is_some()),
+            ("user-name", self.user_name.is_some()),
+            ("home", self.home.is_some()),
+            ("directories", !self.directories.is_empty()),
+            ("env", !self.env.is_empty()),
+            ("workdir", self.workdir.is_some()),
+            ("entrypoint", self.entrypoint.is_some()),
+            ("command", self.command.is_some()),
+            ("ports", !self.ports.is_empty()),
+            ("labels", !self.labels.is_empty()),
+        ];
+        keys.into_iter().find(|(_, set)| *set).map(|(key, _)| key)
+    }
+}
+
 /// `uid:gid` as numbers; the group is the user's number where it is not given.
 pub fn parse_user(text: &str) -> Option<(u32, u32)> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
@@ -376,6 +413,9 @@ mod tests {
                 error("[image.Hub]\nbase = { debian = \"trixie\" }\n"),
                 error("[image.hub]\nbase = { debian = \"trixie\" }\nuser = \"jovyan\"\n"),
                 error("[repository]\nplatforms = [\"amd64\"]\n"),
+                error("[image.hub]\ndockerfile = \"Dockerfile\"\nenv = { A = \"b\" }\n"),
+                error("[image.hub]\ndockerfile = \"Dockerfile\"\nbase = { debian = \"trixie\" }\n"),
+                error("[repository]\nbuilder = \"kaniko\"\n"),
                 error("= nonsense"),
             ]
             .join("\n\n")
