@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use perijove_oci::Platform;
 use serde::Deserialize;
 
-use crate::dockerfile::Tool;
+use crate::dockerfile::{self, Tool};
 use crate::layer::Compression;
 use crate::{Error, Result};
 
@@ -240,19 +240,8 @@ impl Config {
                 "say base = { debian = \"trixie\" }, { image = \"name@sha256:…\" } or { parent = \"image\" }",
             ));
         }
-        if image.dockerfile.is_some() {
-            if let Some(key) = image.set_in_dockerfile() {
-                return Err(wrong(
-                    format!("`{key}` has no effect on an image from a Dockerfile"),
-                    "say it in the Dockerfile",
-                ));
-            }
-            if let Some(Base::Debian(codename)) = &image.base {
-                return Err(wrong(
-                    format!("an image from a Dockerfile cannot stand on packages of {codename}"),
-                    "make them an image of its own and say base = { parent = \"…\" }, or say FROM in the Dockerfile",
-                ));
-            }
+        if let Some((reason, hint)) = dockerfile::conflict(image) {
+            return Err(wrong(reason, hint));
         }
         if let Some(Base::Image(reference)) = &image.base {
             let parsed: perijove_oci::Reference =
@@ -331,26 +320,6 @@ impl Config {
     /// Whether another image stands on this one.
     pub fn is_parent(&self, name: &str) -> bool {
         self.images.values().any(|image| image.base == Some(Base::Parent(name.to_owned())))
-    }
-}
-
-impl Image {
-    /// The first key that a Dockerfile has its own words for.
-    fn set_in_dockerfile(&self) -> Option<&'static str> {
-        let keys = [
-            ("files", self.files.is_some()),
-            ("user", self.user.is_some()),
-            ("user-name", self.user_name.is_some()),
-            ("home", self.home.is_some()),
-            ("directories", !self.directories.is_empty()),
-            ("env", !self.env.is_empty()),
-            ("workdir", self.workdir.is_some()),
-            ("entrypoint", self.entrypoint.is_some()),
-            ("command", self.command.is_some()),
-            ("ports", !self.ports.is_empty()),
-            ("labels", !self.labels.is_empty()),
-        ];
-        keys.into_iter().find(|(_, set)| *set).map(|(key, _)| key)
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use perijove_oci::Platform;
 use perijove_oci::media::CYCLONEDX;
 use perijove_testkit::layout::{Layout, Node, files_below};
-use perijove_testkit::packages::{Deb, Packages};
+use perijove_testkit::packages::{Deb, Packages, Wheel};
 use perijove_testkit::program::{Program, Ran};
 use perijove_testkit::registry::Registry;
 use perijove_testkit::repository::Repository;
@@ -445,6 +445,30 @@ fn docker_is_asked_for_a_layout() {
     assert_eq!(asked.len(), 3);
     let left = files_below(&scene.cache.path().join("perijove/dockerfile/work"));
     assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_lock_gives_the_version() {
+    if !ready("a_lock_gives_the_version") {
+        return;
+    }
+    let toml = "[image.app]\nversion-from = \"jupyterhub\"\npython = \"requirements.txt\"\ndockerfile = \"deep/Dockerfile\"\n";
+    let scene = Scene::new(toml, "");
+    let dockerfile = "FROM scratch\nARG VERSION\nCOPY requirements.txt /locked\nENV VERSION=$VERSION\n";
+    scene.repository.write("images/app/deep/Dockerfile", dockerfile);
+    scene.repository.lock_wheels("app", &[Wheel::new("jupyterhub", "5.3.0", 10)]);
+    let result = scene.build().json();
+    assert_eq!(result["images"][0]["version"], "5.3.0");
+    let manifest_json = scene.out().json(&manifest(&result));
+    let config = scene.out().json(manifest_json["config"]["digest"].as_str().unwrap());
+    assert!(config["config"]["Env"].as_array().unwrap().contains(&json!("VERSION=5.3.0")), "{config}");
+    let files = files(&scene.out(), &manifest(&result));
+    assert!(files["locked"].content.starts_with(b"jupyterhub==5.3.0"));
+    // A lock that is behind is no version.
+    scene.repository.lock_wheels("app", &[Wheel::new("other", "1.0", 10)]);
+    let ran = scene.build();
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("version-from names `jupyterhub`, which no lock"), "{}", ran.stderr);
 }
 
 #[test]

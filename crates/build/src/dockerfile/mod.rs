@@ -1,12 +1,15 @@
 //! Images from a Dockerfile: an existing builder makes the layers, the rest goes the way of every image.
 //!
-//! `context` names the inputs, `tool` the builder and its command lines, `workshop` runs it, `kept` keeps what it
-//! made, `opened` reads images of others. One platform after the other: the builder, its output as an image
+//! `settings` and `context` check and name the inputs, `ground` is the base; `tool` chooses the builder, `order` is
+//! its command line, `workshop` runs it, `kept` keeps what it made; `opened` reads images of others. One platform after the other: the builder, its output as an image
 //! layout, layers of the base put back as the base has them; then index, annotations and SBOM as for all images.
 
 mod context;
+mod ground;
 mod kept;
 mod opened;
+mod order;
+mod settings;
 mod tool;
 mod workshop;
 
@@ -14,6 +17,7 @@ use std::collections::BTreeMap;
 
 use perijove_oci::{Descriptor, Digest, ImageContent, Index, Platform, Reference, layout, media};
 
+pub(crate) use settings::conflict;
 pub use tool::Tool;
 
 use crate::build::{Built, BuiltPlatform, Pending, built_layer, json};
@@ -25,24 +29,14 @@ use crate::materialise::blocking;
 use crate::part::Part;
 use crate::{Builder, Error, Result, sbom};
 use context::{Context, Inputs};
+use ground::Ground;
 use kept::Kept;
 use opened::Opened;
-use tool::{BASE_TAG, Order};
+use order::{Order, Step};
 use workshop::Workshop;
 
 /// Annotation of a manifest: the key of the inputs that a builder made it of.
 pub const KEY: &str = "io.perijove.dockerfile.key";
-
-/// What an image stands on, on one platform.
-struct Ground {
-    /// What BASE_IMAGE says.
-    name: String,
-    /// Whether the builder gets it from us rather than from a registry.
-    ours: bool,
-    /// Whether that registry speaks plain HTTP.
-    plain_http: bool,
-    image: Opened,
-}
 
 /// One platform's work.
 struct Task<'a> {
@@ -92,53 +86,6 @@ impl Builder {
         }
         let made = tasks.iter().zip(made).filter_map(|(task, image)| Some((task, image?)));
         self.describe(name, version, &facts, made.collect()).await
-    }
-
-    /// The base on each platform, and its reference and digest for the annotations.
-    async fn grounds(
-        &self,
-        name: &str,
-        platforms: &[Platform],
-        previous: &[Reference],
-    ) -> Result<(Vec<Option<Ground>>, Option<(String, String)>)> {
-        let mut grounds = Vec::new();
-        let base = match &self.config.image(name)?.base {
-            // The configuration lets no image from a Dockerfile stand on Debian packages.
-            None | Some(Base::Debian(_)) => {
-                grounds.resize_with(platforms.len(), || None);
-                None
-            }
-            Some(Base::Image(text)) => {
-                let reference: Reference = text.parse().map_err(|e| Error::Input {
-                    place: format!("{}: image.{name}", crate::config::FILE),
-                    reason: format!("{e}"),
-                    hint: "say registry/name@sha256:…".to_owned(),
-                })?;
-                for platform in platforms {
-                    let content = self.client.remote_image(&reference, Some(platform)).await?;
-                    let image = Opened::of(&reference, &content, platform, &self.client).await?;
-                    // Builders take a tag or a digest, not both.
-                    let name = reference
-                        .digest
-                        .as_ref()
-                        .map_or(text.clone(), |d| reference.with_digest(d).to_string());
-                    let plain_http = self.client.is_plain_http(&reference);
-                    grounds.push(Some(Ground { name, ours: false, plain_http, image }));
-                }
-                reference.digest.as_ref().map(|digest| (reference.to_string(), digest.to_string()))
-            }
-            Some(Base::Parent(parent)) => {
-                let built = Box::pin(self.build(parent, platforms, previous)).await?;
-                for platform in platforms {
-                    let image = Opened::of(parent, &built.content, platform, &self.client).await?;
-                    let name = format!("localhost/{parent}:{}", tag_text(&built.version));
-                    grounds.push(Some(Ground { name, ours: true, plain_http: false, image }));
-                }
-                let registry = self.config.repository.registries.first().map_or("localhost", String::as_str);
-                Some((format!("{registry}/{parent}@{}", built.digest), built.digest.to_string()))
-            }
-        };
-        Ok((grounds, base))
     }
 
     fn task<'a>(
@@ -231,25 +178,7 @@ impl Builder {
         blocking(move || kept.write(&key, made, base.as_ref())).await
     }
 
-    /// Puts the base from this repository where the builder looks for it.
-    async fn hand_over(&self, ground: &Ground, order: &Order, tool: Tool, platform: &Platform) -> Result<()> {
-        let (blobs, target) = (order.work.join("base-blobs"), order.base());
-        let content =
-            self.client.localize(ground.image.content()?, &blobs, perijove_oci::push::PARALLEL).await?;
-        let (name, platform) = (ground.name.clone(), platform.clone());
-        blocking(move || {
-            match tool {
-                Tool::Docker => layout::write_layout(&target, &content, Some(BASE_TAG))?,
-                Tool::Buildah => {
-                    perijove_oci::archive::write_docker_archive(&target, &content, &platform, &[name])?;
-                }
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn step(&self, task: &Task<'_>, tool: Tool, workshop: &Workshop, step: &tool::Step) -> Result<()> {
+    async fn step(&self, task: &Task<'_>, tool: Tool, workshop: &Workshop, step: &Step) -> Result<()> {
         let prefix = format!("{} {}", task.name, task.platform);
         let reporter = self.origins.fetcher().reporter();
         let failed = |reason: String, hint: String| Error::Program {
@@ -323,9 +252,4 @@ impl Builder {
         }
         Ok(self.parts(at, platform).await?.all().cloned().collect())
     }
-}
-
-/// A version as a tag: what tags cannot hold (`+` of local versions) becomes `-`.
-fn tag_text(version: &str) -> String {
-    version.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
 }

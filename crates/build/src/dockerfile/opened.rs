@@ -84,7 +84,7 @@ impl Opened {
         let (descriptor, blob) = content.blob(&config.digest)?;
         let bytes = match blob {
             Content::Bytes(bytes) => bytes.clone(),
-            Content::Remote(repo) => client.blob_bytes(repo, descriptor, MAX_CONFIG).await?.into(),
+            Content::Remote(repo) => client.blob_bytes(repo, descriptor, MAX_CONFIG).await?,
             Content::Files(files) => {
                 let mut all = Vec::new();
                 for path in files {
@@ -124,7 +124,7 @@ impl Opened {
             }
             let bytes = client.blob_bytes(reference, config, MAX_CONFIG).await?;
             let content = |_: &Descriptor| Ok(Content::Remote(reference.clone()));
-            return Self::new(reference, &links, bytes.into(), content).map(Some);
+            return Self::new(reference, &links, bytes, content).map(Some);
         }
         Ok(None)
     }

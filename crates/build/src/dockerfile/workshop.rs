@@ -14,7 +14,7 @@ use perijove_oci::{Event, Reporter};
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-use super::tool::Step;
+use super::order::Step;
 use crate::lock::program::without_credentials;
 use crate::{Error, Result};
 
