@@ -9,7 +9,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
-TEST_PACKAGES := docker-registry podman runc busybox-static chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+TEST_PACKAGES := docker-registry podman runc buildah busybox-static chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 

@@ -41,6 +41,8 @@ pub struct Builder {
     pub epoch: Option<u64>,
     /// The commit, for the annotations.
     pub revision: Option<String>,
+    /// Run the builder of images from a Dockerfile even where nothing changed here.
+    pub rebuild: bool,
 }
 
 /// A built image.
@@ -105,6 +107,9 @@ struct Assembled {
 impl Builder {
     /// Builds `name` for `platforms`. `previous` are images whose layers may be used again, the newest first.
     pub async fn build(&self, name: &str, platforms: &[Platform], previous: &[Reference]) -> Result<Built> {
+        if let Some(dockerfile) = &self.config.image(name)?.dockerfile {
+            return self.build_dockerfile(name, dockerfile, platforms, previous).await;
+        }
         let locks = Locks::read(&self.config, name)?;
         let version = locks.version(&self.config, name)?;
         let settings = Inherited::of(&self.config, name)?;
@@ -135,15 +140,7 @@ impl Builder {
             let digest = descriptor.digest.clone();
             pending.blobs.extend(image.contents.iter().cloned());
             let parts: Vec<&Part> = image.parts.iter().collect();
-            let sbom = pending.blob(sbom::MEDIA_TYPE, sbom::sbom(&facts, &digest, &parts));
-            pending.attach(&descriptor, sbom::MEDIA_TYPE, vec![sbom], &facts)?;
-            pending.blobs.extend(image.lists.iter().cloned());
-            let mut lists: Vec<Descriptor> = image.lists.iter().map(|(list, _)| list.clone()).collect();
-            lists.sort_by(|a, b| a.digest.cmp(&b.digest));
-            lists.dedup();
-            if !lists.is_empty() {
-                pending.attach(&descriptor, contents::MEDIA_TYPE, lists, &facts)?;
-            }
+            pending.describe(&descriptor, sbom::sbom(&facts, &digest, &parts), &image.lists, &facts)?;
             descriptor.platform = Some(platform.clone());
             manifests.push(descriptor);
             built.push(BuiltPlatform {
@@ -161,7 +158,7 @@ impl Builder {
         Ok(Built { name: name.to_owned(), version, digest: root.digest, key, platforms: built, content })
     }
 
-    fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {
+    pub(crate) fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {
         let image = self.config.image(name)?;
         let lineage = locks::lineage(&self.config, name)?;
         let mut locked = None;
@@ -361,24 +358,42 @@ impl Builder {
     }
 }
 
+/// What an image's content is put together of.
 #[derive(Default)]
-struct Pending {
+pub(crate) struct Pending {
     manifests: Vec<(String, Vec<u8>)>,
-    blobs: Vec<(Descriptor, Content)>,
+    pub(crate) blobs: Vec<(Descriptor, Content)>,
     referrers: Vec<Digest>,
 }
 
 impl Pending {
-    fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+    pub(crate) fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
         let descriptor = Descriptor::of(media_type, &bytes);
         self.blobs.push((descriptor.clone(), Content::Bytes(bytes.into())));
         descriptor
     }
 
-    fn manifest(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
+    pub(crate) fn manifest(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
         let descriptor = Descriptor::of(media_type, &bytes);
         self.manifests.push((media_type.to_owned(), bytes));
         descriptor
+    }
+
+    /// Attaches an SBOM and the lists of what lies in layers to the manifest `subject`.
+    pub(crate) fn describe(
+        &mut self,
+        subject: &Descriptor,
+        sbom: Vec<u8>,
+        of_layers: &[(Descriptor, Content)],
+        facts: &Facts,
+    ) -> Result<()> {
+        let sbom = self.blob(sbom::MEDIA_TYPE, sbom);
+        self.attach(subject, sbom::MEDIA_TYPE, vec![sbom], facts)?;
+        self.blobs.extend(of_layers.iter().cloned());
+        let mut lists: Vec<Descriptor> = of_layers.iter().map(|(list, _)| list.clone()).collect();
+        lists.sort_by(|a, b| a.digest.cmp(&b.digest));
+        lists.dedup();
+        if lists.is_empty() { Ok(()) } else { self.attach(subject, contents::MEDIA_TYPE, lists, facts) }
     }
 
     /// An artifact that refers to `subject`.
@@ -396,7 +411,7 @@ impl Pending {
         Ok(())
     }
 
-    fn into_content(self, content: &mut ImageContent) {
+    pub(crate) fn into_content(self, content: &mut ImageContent) {
         for (media_type, bytes) in self.manifests {
             content.add_manifest(&media_type, bytes);
         }
@@ -407,7 +422,7 @@ impl Pending {
     }
 }
 
-fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
+pub(crate) fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
     BuiltLayer {
         digest: layer.blob.digest.clone(),
         size_bytes: layer.blob.size,
@@ -417,13 +432,13 @@ fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
 }
 
 /// Docker's layer type in OCI's words: the bytes are the same.
-fn oci_layer(media_type: &str) -> String {
+pub(crate) fn oci_layer(media_type: &str) -> String {
     match media_type {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => media::LAYER_GZIP.to_owned(),
         other => other.to_owned(),
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|e| Error::Io { path: PathBuf::from("manifest"), source: e.into() })
 }

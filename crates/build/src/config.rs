@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use perijove_oci::Platform;
 use serde::Deserialize;
 
+use crate::dockerfile::{self, Tool};
 use crate::layer::Compression;
 use crate::{Error, Result};
 
@@ -47,6 +48,8 @@ pub struct Repository {
     pub source: Option<String>,
     /// How layers are compressed.
     pub compression: Compression,
+    /// What builds images from a Dockerfile; the first that answers unless told.
+    pub builder: Option<Tool>,
     /// Locked Python packages that the images do without.
     pub python_exclude: Vec<String>,
     /// Files that the images do without: package name → glob patterns of paths in the image. For all images
@@ -115,7 +118,7 @@ pub struct Image {
     pub ports: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// The image is made from this Dockerfile by buildah or docker buildx instead.
+    /// The image is made from this Dockerfile, a path in its folder, by buildah or docker buildx instead.
     pub dockerfile: Option<String>,
     /// Checks that must pass before anything is public.
     pub test: Vec<Check>,
@@ -236,6 +239,9 @@ impl Config {
                 "neither `base` nor `dockerfile` is given".to_owned(),
                 "say base = { debian = \"trixie\" }, { image = \"name@sha256:…\" } or { parent = \"image\" }",
             ));
+        }
+        if let Some((reason, hint)) = dockerfile::conflict(image) {
+            return Err(wrong(reason, hint));
         }
         if let Some(Base::Image(reference)) = &image.base {
             let parsed: perijove_oci::Reference =
@@ -376,6 +382,9 @@ mod tests {
                 error("[image.Hub]\nbase = { debian = \"trixie\" }\n"),
                 error("[image.hub]\nbase = { debian = \"trixie\" }\nuser = \"jovyan\"\n"),
                 error("[repository]\nplatforms = [\"amd64\"]\n"),
+                error("[image.hub]\ndockerfile = \"Dockerfile\"\nenv = { A = \"b\" }\n"),
+                error("[image.hub]\ndockerfile = \"Dockerfile\"\nbase = { debian = \"trixie\" }\n"),
+                error("[repository]\nbuilder = \"kaniko\"\n"),
                 error("= nonsense"),
             ]
             .join("\n\n")

@@ -2,10 +2,11 @@
 //!
 //! `lock/` reads and writes lock files; `locks` and `parts` say what they mean for an image, `part` names it;
 //! `unpack/` turns packages into entries and `layer/` packs those into layers; `image` and `sbom` describe the
-//! result; `build` runs it all. Decisions are pure; `fetch`, `materialise` and `layer/write` do I/O.
+//! result; `build` runs it all. `dockerfile/` has another program make the layers instead. Decisions are pure; `fetch`, `materialise` and `layer/write` do I/O.
 
 pub mod build;
 pub mod config;
+pub mod dockerfile;
 pub mod entry;
 pub mod error;
 pub mod fetch;

@@ -101,12 +101,12 @@ impl Previous {
     }
 }
 
-fn parts(layer: &Descriptor) -> impl Iterator<Item = &str> {
+pub(crate) fn parts(layer: &Descriptor) -> impl Iterator<Item = &str> {
     layer.annotations.get(LAYER_PARTS).into_iter().flat_map(|parts| parts.split(' '))
 }
 
 /// The key of a layer and its list of contents; `None` for a layer that is not ours.
-fn key_and_contents(layer: &Descriptor) -> Option<(Digest, Descriptor)> {
+pub(crate) fn key_and_contents(layer: &Descriptor) -> Option<(Digest, Descriptor)> {
     let key = layer.annotations.get(LAYER_KEY)?.parse().ok()?;
     let (digest, size) = layer.annotations.get(LAYER_CONTENTS)?.split_once(' ')?;
     let list = Descriptor::new(contents::MEDIA_TYPE, digest.parse().ok()?, size.parse().ok()?);

@@ -18,6 +18,16 @@ pub const MEDIA_TYPE: &str = perijove_oci::media::CYCLONEDX;
 /// (`var/lib/dpkg/status.d/NAME.md5sums`, `RECORD`); for all else `evidence.occurrences` names the files, or the
 /// folder of an npm package.
 pub fn sbom(facts: &Facts, manifest: &Digest, parts: &[&Part]) -> Vec<u8> {
+    document(facts, manifest, parts, true)
+}
+
+/// The SBOM of an image that others added to: as [`sbom`], and it says of itself that more is in the image than
+/// `parts` (CycloneDX 1.6, `compositions`).
+pub fn partial(facts: &Facts, manifest: &Digest, parts: &[&Part]) -> Vec<u8> {
+    document(facts, manifest, parts, false)
+}
+
+fn document(facts: &Facts, manifest: &Digest, parts: &[&Part], whole: bool) -> Vec<u8> {
     let Facts { title: name, version, created, .. } = facts;
     let mut sorted: Vec<&Part> = parts.to_vec();
     sorted.sort_by(|a, b| (&a.purl, &a.key).cmp(&(&b.purl, &b.key)));
@@ -43,6 +53,9 @@ pub fn sbom(facts: &Facts, manifest: &Digest, parts: &[&Part]) -> Vec<u8> {
         },
         "components": components,
     });
+    if !whole {
+        bom["compositions"] = json!([{ "aggregate": "incomplete", "assemblies": [manifest.to_string()] }]);
+    }
     let serial = uuid(&Digest::sha256(bom.to_string().as_bytes()));
     bom["serialNumber"] = json!(format!("urn:uuid:{serial}"));
     bom.to_string().into_bytes()
@@ -143,12 +156,16 @@ mod tests {
         let value: Value = serde_json::from_slice(&one).unwrap();
         assert_eq!(value["components"].as_array().unwrap().len(), 2);
         let base = Some(("127.0.0.1:5000/team/base@sha256:ab".to_owned(), "sha256:ab".to_owned()));
-        let on_base = sbom(&Facts { base, ..facts }, &manifest, &[&a]);
+        let on_base = sbom(&Facts { base, ..facts.clone() }, &manifest, &[&a]);
         let value: Value = serde_json::from_slice(&on_base).unwrap();
         assert_eq!(
             value["components"][0]["purl"],
             "pkg:oci/base@sha256%3Aab?repository_url=127.0.0.1:5000/team/base"
         );
+        assert!(value.get("compositions").is_none());
+        let partial: Value = serde_json::from_slice(&partial(&facts, &manifest, &[&a])).unwrap();
+        assert_eq!(partial["compositions"][0]["aggregate"], "incomplete");
+        assert_eq!(partial["compositions"][0]["assemblies"][0], partial["metadata"]["component"]["bom-ref"]);
         assert_eq!(value["serialNumber"].as_str().unwrap().len(), 45);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use perijove_build::dockerfile::Tool;
 use perijove_build::layer::Compression;
 use perijove_build::layer::write::LayerCache;
 use perijove_build::materialise::Origins;
@@ -34,6 +35,16 @@ pub fn source_date_epoch() -> Result<Option<u64>, CliError> {
     }
 }
 
+/// `PERIJOVE_BUILDER`: what builds images from a Dockerfile.
+fn tool() -> Result<Option<Tool>, CliError> {
+    match std::env::var("PERIJOVE_BUILDER") {
+        Ok(text) if !text.is_empty() => text.parse().map(Some).map_err(|reason: String| {
+            CliError::usage(format!("PERIJOVE_BUILDER: {reason}"), "set it to one of them, or unset it")
+        }),
+        _ => Ok(None),
+    }
+}
+
 /// Where an image repository's packages come from.
 pub fn origins(config: &Config, reporter: &Arc<dyn Reporter>) -> Result<Origins, CliError> {
     let fetcher = Fetcher::new(&cache_folder(), Arc::clone(reporter))?;
@@ -42,18 +53,22 @@ pub fn origins(config: &Config, reporter: &Arc<dyn Reporter>) -> Result<Origins,
 
 /// A builder for the image repository around `folder`.
 pub fn builder(
-    config: Config,
+    mut config: Config,
     compression: Option<Compression>,
     revision: Option<String>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Builder, CliError> {
     let compression = compression.unwrap_or(config.repository.compression);
+    if let Some(tool) = tool()? {
+        config.repository.builder = Some(tool);
+    }
     Ok(Builder {
         origins: origins(&config, reporter)?,
         cache: LayerCache::new(&cache_folder(), compression),
         client: Client::new(Arc::clone(reporter)).map_err(perijove_build::Error::from)?,
         epoch: source_date_epoch()?,
         revision: revision.or_else(|| git_revision(&config.root)),
+        rebuild: false,
         config,
     })
 }

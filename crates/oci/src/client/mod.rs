@@ -117,6 +117,11 @@ impl Client {
         &self.0.reporter
     }
 
+    /// Whether the registry of `reference` is spoken to over plain HTTP.
+    pub fn is_plain_http(&self, reference: &Reference) -> bool {
+        self.base(&reference.registry).is_ok_and(|url| url.scheme() == "http")
+    }
+
     fn base(&self, registry: &str) -> Result<Url> {
         endpoint::base(registry, &self.0.insecure)
     }

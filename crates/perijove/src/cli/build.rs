@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Compression of the layers; perijove.toml says it otherwise
     #[arg(long, value_enum)]
     compression: Option<CompressionFlag>,
+    /// Run the builder of images from a Dockerfile even where nothing changed here: what it fetches may have
+    #[arg(long)]
+    rebuild: bool,
     /// The commit for the images' annotations; git says it otherwise
     #[arg(long, env = "PERIJOVE_REVISION")]
     revision: Option<String>,
@@ -85,7 +88,8 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         CompressionFlag::Gzip => Compression::Gzip,
         CompressionFlag::Zstd => Compression::Zstd,
     });
-    let builder = settings::builder(config, compression, arguments.revision.clone(), &ui.reporter())?;
+    let mut builder = settings::builder(config, compression, arguments.revision.clone(), &ui.reporter())?;
+    builder.rebuild = arguments.rebuild;
     let mut results = Vec::new();
     let mut pushed = 0;
     for name in &images {
