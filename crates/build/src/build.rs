@@ -1,26 +1,26 @@
 //! Building an image: locks → parts → plan → layers → manifests, for every platform in one run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use perijove_oci::Blob as Content;
 use perijove_oci::client::Client;
 use perijove_oci::content::ImageContent;
-use perijove_oci::{Descriptor, Digest, ImageConfig, Index as ImageIndex, Platform, Reference, media};
+use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, media};
 use serde::Serialize;
 
 use crate::config::{Base, Config};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
-use crate::layer::contents;
+
 use crate::layer::plan::{self, Group};
 use crate::layer::write::{Layer, LayerCache};
 use crate::locks::{self, Locks};
 use crate::materialise::{self, Origins, blocking};
 use crate::part::{Part, PartKind};
 use crate::parts::{Inherited, Parts};
-use crate::previous::{IMAGE_KEY, Known, Previous};
+use crate::pending::{Pending, json};
+use crate::previous::{Known, Previous};
 use crate::{Error, Result};
 use crate::{owners, reuse, sbom};
 
@@ -149,13 +149,9 @@ impl Builder {
                 layers: image.layers.iter().map(built_layer).collect(),
             });
         }
-        let mut annotations = facts.annotations();
-        annotations.insert(IMAGE_KEY.to_owned(), key.to_string());
-        let index = json(&ImageIndex::new(manifests, annotations))?;
-        let root = Descriptor::of(media::INDEX, &index);
-        let mut content = ImageContent::new(root.clone(), index.into());
-        pending.into_content(&mut content);
-        Ok(Built { name: name.to_owned(), version, digest: root.digest, key, platforms: built, content })
+        let content = pending.into_image(manifests, &key, &facts)?;
+        let digest = content.root.digest.clone();
+        Ok(Built { name: name.to_owned(), version, digest, key, platforms: built, content })
     }
 
     pub(crate) fn facts(&self, name: &str, version: &str, base: Option<&ImageConfig>) -> Result<Facts> {
@@ -358,70 +354,6 @@ impl Builder {
     }
 }
 
-/// What an image's content is put together of.
-#[derive(Default)]
-pub(crate) struct Pending {
-    manifests: Vec<(String, Vec<u8>)>,
-    pub(crate) blobs: Vec<(Descriptor, Content)>,
-    referrers: Vec<Digest>,
-}
-
-impl Pending {
-    pub(crate) fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
-        let descriptor = Descriptor::of(media_type, &bytes);
-        self.blobs.push((descriptor.clone(), Content::Bytes(bytes.into())));
-        descriptor
-    }
-
-    pub(crate) fn manifest(&mut self, media_type: &str, bytes: Vec<u8>) -> Descriptor {
-        let descriptor = Descriptor::of(media_type, &bytes);
-        self.manifests.push((media_type.to_owned(), bytes));
-        descriptor
-    }
-
-    /// Attaches an SBOM and the lists of what lies in layers to the manifest `subject`.
-    pub(crate) fn describe(
-        &mut self,
-        subject: &Descriptor,
-        sbom: Vec<u8>,
-        of_layers: &[(Descriptor, Content)],
-        facts: &Facts,
-    ) -> Result<()> {
-        let sbom = self.blob(sbom::MEDIA_TYPE, sbom);
-        self.attach(subject, sbom::MEDIA_TYPE, vec![sbom], facts)?;
-        self.blobs.extend(of_layers.iter().cloned());
-        let mut lists: Vec<Descriptor> = of_layers.iter().map(|(list, _)| list.clone()).collect();
-        lists.sort_by(|a, b| a.digest.cmp(&b.digest));
-        lists.dedup();
-        if lists.is_empty() { Ok(()) } else { self.attach(subject, contents::MEDIA_TYPE, lists, facts) }
-    }
-
-    /// An artifact that refers to `subject`.
-    fn attach(
-        &mut self,
-        subject: &Descriptor,
-        artifact_type: &str,
-        blobs: Vec<Descriptor>,
-        facts: &Facts,
-    ) -> Result<()> {
-        let empty = self.blob(media::EMPTY, b"{}".to_vec());
-        let manifest = image::attached(subject.clone(), artifact_type, empty, blobs, facts);
-        let attached = self.manifest(media::MANIFEST, json(&manifest)?);
-        self.referrers.push(attached.digest);
-        Ok(())
-    }
-
-    pub(crate) fn into_content(self, content: &mut ImageContent) {
-        for (media_type, bytes) in self.manifests {
-            content.add_manifest(&media_type, bytes);
-        }
-        for (descriptor, blob) in self.blobs {
-            content.add_blob(descriptor, blob);
-        }
-        content.referrers.extend(self.referrers);
-    }
-}
-
 pub(crate) fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
     BuiltLayer {
         digest: layer.blob.digest.clone(),
@@ -437,8 +369,4 @@ pub(crate) fn oci_layer(media_type: &str) -> String {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => media::LAYER_GZIP.to_owned(),
         other => other.to_owned(),
     }
-}
-
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|e| Error::Io { path: PathBuf::from("manifest"), source: e.into() })
 }

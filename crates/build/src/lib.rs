@@ -18,6 +18,7 @@ pub mod materialise;
 pub mod owners;
 pub mod part;
 pub mod parts;
+mod pending;
 pub mod previous;
 pub mod reuse;
 pub mod sbom;

@@ -2,7 +2,7 @@
 //!
 //! `web` answers as a test says; `packages` makes wheels and Debian packages and serves them as an index and a
 //! mirror would; `repository` is an image repository with locks of such packages; `program` runs the built
-//! binary in an environment that the test decides; `registry` is the embedded registry as a process; `layout`
+//! binary in an environment that the test decides; `registry` is the embedded registry as a process and `peer` Debian's; `layout`
 //! reads what was built.
 
 #![allow(
@@ -13,6 +13,7 @@
 
 pub mod layout;
 pub mod packages;
+pub mod peer;
 pub mod program;
 pub mod registry;
 pub mod repository;

@@ -77,7 +77,7 @@ impl Kept {
             layers: made.layers.iter().map(|layer| layer.descriptor.clone()).collect(),
         };
         let path = folder.path().join(RECORD);
-        fs::write(&path, crate::build::json(&record)?).map_err(io(&path))?;
+        fs::write(&path, crate::pending::json(&record)?).map_err(io(&path))?;
         let target = self.slot.join(key.hex());
         if let Err(error) = fs::remove_dir_all(&target)
             && error.kind() != std::io::ErrorKind::NotFound

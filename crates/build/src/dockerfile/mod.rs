@@ -15,18 +15,19 @@ mod workshop;
 
 use std::collections::BTreeMap;
 
-use perijove_oci::{Descriptor, Digest, ImageContent, Index, Platform, Reference, layout, media};
+use perijove_oci::{Digest, Platform, Reference, layout, media};
 
 pub(crate) use settings::conflict;
 pub use tool::Tool;
 
-use crate::build::{Built, BuiltPlatform, Pending, built_layer, json};
+use crate::build::{Built, BuiltPlatform, built_layer};
 use crate::config::{Base, Image};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
 use crate::locks::Locks;
 use crate::materialise::blocking;
 use crate::part::Part;
+use crate::pending::{Pending, json};
 use crate::{Builder, Error, Result, sbom};
 use context::{Context, Inputs};
 use ground::Ground;
@@ -215,7 +216,9 @@ impl Builder {
         made: Vec<(&Task<'_>, Opened)>,
     ) -> Result<Built> {
         let (mut manifests, mut built, mut pending) = (Vec::new(), Vec::new(), Pending::default());
+        let mut keys = Vec::new();
         for (task, image) in made {
+            keys.push(task.key.to_string());
             let (empty, lists) = task.ground.map_or((&[][..], &[][..]), |g| (&g.image.empty, &g.image.lists));
             let config = pending.blob(media::CONFIG, image.config.to_vec());
             let (layers, contents): (Vec<PlacedLayer>, Vec<_>) = image.placed(lists).into_iter().unzip();
@@ -233,11 +236,10 @@ impl Builder {
             let layers = layers.iter().map(built_layer).collect();
             built.push(BuiltPlatform { platform: task.platform.clone(), digest, layers });
         }
-        let index = json(&Index::new(manifests, facts.annotations()))?;
-        let root = Descriptor::of(media::INDEX, &index);
-        let mut content = ImageContent::new(root.clone(), index.into());
-        pending.into_content(&mut content);
-        Ok(Built { name: name.to_owned(), version, digest: root.digest, platforms: built, content })
+        let key = Digest::sha256(keys.join(" ").as_bytes());
+        let content = pending.into_image(manifests, &key, facts)?;
+        let digest = content.root.digest.clone();
+        Ok(Built { name: name.to_owned(), version, digest, key, platforms: built, content })
     }
 
     /// The parts of the nearest parent that is made of locks: what is known to lie below the Dockerfile's layers.

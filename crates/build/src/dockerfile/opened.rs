@@ -147,7 +147,7 @@ impl Opened {
         let config = Descriptor::of(media::CONFIG, &self.config);
         let layers = self.layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let manifest = Manifest::image(config.clone(), layers, Default::default());
-        let bytes = crate::build::json(&manifest)?;
+        let bytes = crate::pending::json(&manifest)?;
         let mut content = ImageContent::new(Descriptor::of(media::MANIFEST, &bytes), bytes.into());
         content.add_blob(config, Content::Bytes(self.config.clone()));
         for layer in &self.layers {

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use perijove_oci::{Blob, Digest, Platform, archive, media};
 
-use crate::support::{has, image, image_of};
+use crate::support::{image, image_of};
+use perijove_testkit::has;
 
 fn names() -> Vec<String> {
     vec!["localhost/team/app:1.0".to_owned()]
@@ -85,7 +86,7 @@ fn podman(root: &Path, arguments: &[&str]) -> (bool, String) {
 #[test]
 fn podman_loads_both() {
     let test = "podman_loads_both";
-    if !has("podman", test) {
+    if !has(test, "podman") {
         return;
     }
     for layers in [media::LAYER, media::LAYER_GZIP, media::LAYER_ZSTD] {

@@ -8,7 +8,8 @@ use perijove_oci::push::PARALLEL;
 use perijove_oci::{Blob, Descriptor, Digest, Error, layout, media};
 
 use crate::cutter;
-use crate::support::{Registry, anonymous, image, noise, repo, with_auth};
+use crate::support::{self, anonymous, image, noise, with_auth};
+use perijove_testkit::peer::Peer;
 
 fn tags(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
@@ -16,8 +17,8 @@ fn tags(names: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_whole_image_there_and_back() {
-    let Some(registry) = Registry::start("a_whole_image_there_and_back") else { return };
-    let (client, repo, image) = (anonymous(), registry.repo("team/app"), image("one"));
+    let Some(registry) = Peer::start("a_whole_image_there_and_back") else { return };
+    let (client, repo, image) = (anonymous(), support::repo(&registry.address, "team/app"), image("one"));
 
     let report = client.push_image(&repo, &image, &tags(&["1", "1.0"]), &[], PARALLEL).await.unwrap();
     assert_eq!(report.digest, image.root.digest);
@@ -66,8 +67,8 @@ async fn a_whole_image_there_and_back() {
 
 #[tokio::test]
 async fn a_small_change_moves_little() {
-    let Some(registry) = Registry::start("a_small_change_moves_little") else { return };
-    let (client, repo) = (anonymous(), registry.repo("app"));
+    let Some(registry) = Peer::start("a_small_change_moves_little") else { return };
+    let (client, repo) = (anonymous(), support::repo(&registry.address, "app"));
     let (one, two) = (image("one"), image("two"));
     let first = client.push_image(&repo, &one, &tags(&["1"]), &[], PARALLEL).await.unwrap();
     let second = client.push_image(&repo, &two, &tags(&["2"]), &[], PARALLEL).await.unwrap();
@@ -77,18 +78,18 @@ async fn a_small_change_moves_little() {
 
     // Another repository mounts all blobs; another registry gets them from this one.
     let copy = client.remote_image(&repo.with_tag("2"), None).await.unwrap();
-    let other = registry.repo("other/app");
+    let other = support::repo(&registry.address, "other/app");
     let mounted = client.push_image(&other, &copy, &tags(&["2"]), &[], PARALLEL).await.unwrap();
     assert_eq!((mounted.mounted.len(), mounted.uploaded.len()), (copy.blobs.len(), 0));
     let manifests: u64 = copy.manifests.values().map(|(_, b)| b.len() as u64).sum();
     assert_eq!(mounted.pushed_bytes, manifests);
     let (blob, place) = two.blobs.values().next().unwrap();
-    let named = registry.repo("third");
+    let named = support::repo(&registry.address, "third");
     let sent = client.push_blob(&named, blob, place, &tags(&["nowhere", "app"])).await.unwrap();
     assert_eq!(sent.how, How::Mounted);
 
-    let Some(elsewhere) = Registry::start("a_small_change_moves_little") else { return };
-    let there = elsewhere.repo("app");
+    let Some(elsewhere) = Peer::start("a_small_change_moves_little") else { return };
+    let there = support::repo(&elsewhere.address, "app");
     let report = client.push_image(&there, &copy, &tags(&["2"]), &[], PARALLEL).await.unwrap();
     assert_eq!(report.uploaded.len(), copy.blobs.len());
     assert_eq!(client.head(&there.with_tag("2")).await.unwrap().unwrap().digest, two.root.digest);
@@ -96,7 +97,7 @@ async fn a_small_change_moves_little() {
 
 #[tokio::test]
 async fn a_wire_that_is_cut_half_way() {
-    let Some(registry) = Registry::start("a_wire_that_is_cut_half_way") else { return };
+    let Some(registry) = Peer::start("a_wire_that_is_cut_half_way") else { return };
     let bytes = noise("wire", 6_000_000);
     let descriptor = Descriptor::of("x", &bytes);
     let blob = Blob::Bytes(bytes.clone().into());
@@ -106,7 +107,7 @@ async fn a_wire_that_is_cut_half_way() {
     let sent = client.push_blob(&wired, &descriptor, &blob, &[]).await.unwrap();
     assert!(cut.swap(false, Ordering::SeqCst), "the upload was cut");
     assert!(sent.how == How::Uploaded && sent.bytes_sent > descriptor.size, "{sent:?}");
-    assert!(client.blob_exists(&registry.repo("app"), &descriptor.digest).await.unwrap());
+    assert!(client.blob_exists(&support::repo(&registry.address, "app"), &descriptor.digest).await.unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blob");
     let received = client.blob_to_file(&wired, &descriptor, &path).await.unwrap();
@@ -117,8 +118,8 @@ async fn a_wire_that_is_cut_half_way() {
 
 #[tokio::test]
 async fn referrers_without_the_api() {
-    let Some(registry) = Registry::start("referrers_without_the_api") else { return };
-    let (client, repo, image) = (anonymous(), registry.repo("app"), image("one"));
+    let Some(registry) = Peer::start("referrers_without_the_api") else { return };
+    let (client, repo, image) = (anonymous(), support::repo(&registry.address, "app"), image("one"));
     client.push_image(&repo, &image, &tags(&["1"]), &[], PARALLEL).await.unwrap();
     let subject = image.image_for(&"linux/amd64".parse().unwrap()).unwrap();
     let found = client.referrers(&repo, &subject, Some(media::CYCLONEDX)).await.unwrap();
@@ -136,13 +137,13 @@ async fn users_of_htpasswd() {
     let test = "users_of_htpasswd";
     // The hash of `correct horse`.
     let line = "robot:$2y$05$Z7NOPQKvagzrPpUskE.9R.DfNn9KM8doJALFvwW9bYI0DTnyQiEGy\n";
-    let registry = Registry::start_with(test, |folder| {
+    let registry = Peer::start_with(test, |folder| {
         let path = folder.join("htpasswd");
         std::fs::write(&path, line).unwrap();
         format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path.display())
     });
     let Some(registry) = registry else { return };
-    let (repo, image) = (registry.repo("app"), image("one"));
+    let (repo, image) = (support::repo(&registry.address, "app"), image("one"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("auth.json");
     let login = |password: &str| {

@@ -1,11 +1,8 @@
-//! A small image for two platforms, clients, and Debian's docker-registry.
+//! A small image for two platforms, and clients.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use perijove_oci::auth::Keyring;
 use perijove_oci::client::{Client, Settings};
@@ -60,17 +57,6 @@ pub fn with_auth(file: &Path) -> Client {
 /// `registry/repository` as a reference.
 pub fn repo(registry: &str, repository: &str) -> Reference {
     format!("{registry}/{repository}").parse().unwrap()
-}
-
-/// Whether the program is there. Says what is skipped where it is not, and fails where `CI` is `true`.
-pub fn has(program: &str, test: &str) -> bool {
-    let found =
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        eprintln!("skipped: {test}: {program} is not installed");
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} needs {program}");
-    }
-    found
 }
 
 /// A tar layer with one file, of this media type, and its diff id.
@@ -149,78 +135,4 @@ pub fn image_of(seed: &str, layers: &str) -> ImageContent {
     image.referrers.push(referrer.digest);
     image.check().unwrap();
     image
-}
-
-/// A running docker-registry with an empty store.
-pub struct Registry {
-    pub address: String,
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Registry {
-    /// Starts one; `None` where the program is missing and the test is to be skipped.
-    pub fn start(test: &str) -> Option<Self> {
-        Self::start_with(test, |_| String::new())
-    }
-
-    /// Starts one with more lines of configuration, which may name files of its folder.
-    pub fn start_with(test: &str, more: impl Fn(&Path) -> String) -> Option<Self> {
-        if !has("docker-registry", test) {
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("data");
-        // Somebody may take the port between our looking and the registry's listening: then once more.
-        for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let address = format!("127.0.0.1:{port}");
-            let config = format!(
-                "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-                 storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-                 http: {{addr: \"{address}\", secret: test}}\n{}",
-                root.display(),
-                more(folder.path())
-            );
-            let file = folder.path().join("config.yml");
-            std::fs::write(&file, config).unwrap();
-            let child = Command::new("docker-registry")
-                .arg("serve")
-                .arg(&file)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut registry = Registry { address, child, _folder: tempfile::tempdir().unwrap() };
-            if registry.is_up() {
-                registry._folder = folder;
-                return Some(registry);
-            }
-        }
-        panic!("docker-registry does not start");
-    }
-
-    fn is_up(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            if TcpStream::connect(&self.address).is_ok() {
-                // The port may be another's while ours is about to give up.
-                std::thread::sleep(Duration::from_millis(50));
-                return matches!(self.child.try_wait(), Ok(None));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
-    }
-
-    pub fn repo(&self, repository: &str) -> Reference {
-        repo(&self.address, repository)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

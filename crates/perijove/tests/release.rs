@@ -1,0 +1,272 @@
+//! Releases against real registries: numbers, aliases, races, crashes, branches.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail at once, and print what they measured"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use perijove_oci::Reference;
+use perijove_oci::client::Client;
+use perijove_oci::report::Silent;
+use perijove_testkit::peer::Peer;
+use perijove_testkit::program::{Program, Ran};
+use perijove_testkit::registry::Registry;
+use perijove_testkit::repository::Repository;
+use serde_json::Value;
+
+const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
+
+/// What the embedded registry lets nobody overwrite.
+const BUILDS: &[&str] = &["--create-only", r"\d+\.\d+\.\d+.*-\d+"];
+
+/// Two images of plain files.
+fn repository(hub: &str, lab: &str, content: &str) -> Repository {
+    let image = |name: &str, version: &str| {
+        format!("[image.{name}]\nversion = \"{version}\"\nfiles = \"rootfs\"\ncommand = [\"/bin/{name}\"]\n")
+    };
+    let toml = format!(
+        "[repository]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\ndefault-branch = \"main\"\n\n{}\n{}",
+        image("hub", hub),
+        image("lab", lab)
+    );
+    let repository = Repository::new(&toml);
+    for image in ["hub", "lab"] {
+        repository.write(&format!("images/{image}/rootfs/etc/{image}"), &format!("{image} {content}\n"));
+    }
+    repository
+}
+
+struct Site {
+    cache: tempfile::TempDir,
+    registries: Vec<String>,
+}
+
+impl Site {
+    fn of(addresses: &[&str]) -> Self {
+        let registries = addresses.iter().map(|address| format!("{address}/team")).collect();
+        Site { cache: tempfile::tempdir().unwrap(), registries }
+    }
+
+    fn program(&self, repository: &Repository, revision: &str, branch: &str) -> Program {
+        let program = Program::new(PERIJOVE, repository.path(), self.cache.path());
+        let program =
+            program.args(["release", "--format", "json", "--revision", revision, "--branch", branch]);
+        program.env("PERIJOVE_REGISTRIES", &self.registries.join(","))
+    }
+
+    fn release(&self, repository: &Repository, revision: &str) -> Ran {
+        self.program(repository, revision, "main").run()
+    }
+
+    /// Every tag with its digest, by repository without its registry.
+    fn tags(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut all = BTreeMap::new();
+        for (number, registry) in self.registries.iter().enumerate() {
+            for image in ["hub", "lab"] {
+                let repo: Reference = format!("{registry}/{image}").parse().unwrap();
+                let tags = runtime.block_on(async {
+                    let client = Client::new(Arc::new(Silent)).unwrap();
+                    let mut tags = BTreeMap::new();
+                    for tag in client.tags(&repo).await.unwrap() {
+                        let found = client.head(&repo.with_tag(&tag)).await.unwrap().unwrap();
+                        tags.insert(tag, found.digest.to_string());
+                    }
+                    tags
+                });
+                all.insert(format!("{number} {image}"), tags);
+            }
+        }
+        all
+    }
+
+    /// The tag that each alias names, of one repository.
+    fn aliases(&self, repository: &str) -> BTreeMap<String, String> {
+        let tags = self.tags().remove(repository).unwrap();
+        let builds: BTreeMap<&String, &String> =
+            tags.iter().filter(|(tag, _)| tag.contains('-')).map(|(tag, digest)| (digest, tag)).collect();
+        tags.iter()
+            .filter(|(tag, _)| !tag.contains('-'))
+            .map(|(tag, digest)| (tag.clone(), builds.get(digest).map_or("?", |t| t).to_owned()))
+            .collect()
+    }
+}
+
+fn shown(aliases: &BTreeMap<String, String>) -> String {
+    aliases.iter().map(|(alias, tag)| format!("{alias}={tag}")).collect::<Vec<_>>().join(" ")
+}
+
+fn images(ran: &Ran) -> Vec<Value> {
+    ran.json()["images"].as_array().unwrap().clone()
+}
+
+#[test]
+fn merges_become_builds_with_their_aliases() {
+    let (one, two) = (Registry::with(PERIJOVE, BUILDS), Registry::with(PERIJOVE, BUILDS));
+    let site = Site::of(&[&one.address, &two.address]);
+    let first = repository("5.3.0", "4.5.0", "one");
+    let dry = site.program(&first, "c1", "main").args(["--dry-run"]).run().json();
+    assert_eq!(dry["images"][0]["tag"], "5.3.0-0");
+    assert!(site.tags().values().all(BTreeMap::is_empty), "a dry run leaves nothing");
+    for image in images(&site.release(&first, "c1")) {
+        assert_eq!(image["already_there"], false);
+        for repository in image["repositories"].as_array().unwrap() {
+            assert_eq!(repository["referee"], "registry", "{repository}");
+        }
+    }
+    assert_eq!(shown(&site.aliases("0 hub")), "5=5.3.0-0 5.3=5.3.0-0 5.3.0=5.3.0-0 latest=5.3.0-0");
+    assert_eq!(shown(&site.aliases("1 lab")), "4=4.5.0-0 4.5=4.5.0-0 4.5.0=4.5.0-0 latest=4.5.0-0");
+    // The same commit, and another commit with the same content.
+    let before = site.tags();
+    for revision in ["c1", "c2"] {
+        let again = site.release(&first, revision).json();
+        assert_eq!(again["nothing_to_release"], true, "{again}");
+    }
+    assert_eq!(site.tags(), before);
+    // One image changes, and takes the number that is free for both.
+    first.write("images/lab/rootfs/etc/lab", "lab two\n");
+    let tags: Vec<String> =
+        images(&site.release(&first, "c3")).iter().map(|i| i["tag"].to_string()).collect();
+    assert_eq!(tags, ["\"5.3.0-0\"", "\"4.5.0-1\""]);
+    first.write("images/hub/rootfs/etc/hub", "hub two\n");
+    let tags: Vec<String> =
+        images(&site.release(&first, "c4")).iter().map(|i| i["tag"].to_string()).collect();
+    assert_eq!(tags, ["\"5.3.0-1\"", "\"4.5.0-1\""]);
+    // A backport on its own branch.
+    let backport = repository("4.1.6", "4.4.0", "backport");
+    let ran = site.program(&backport, "c5", "4.x").run();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        shown(&site.aliases("0 hub")),
+        "4=4.1.6-0 4.1=4.1.6-0 4.1.6=4.1.6-0 5=5.3.0-1 5.3=5.3.0-1 5.3.0=5.3.0-1 latest=5.3.0-1"
+    );
+    // A first release of a new major version from another branch than the default leaves `latest`.
+    let ran = site.program(&repository("6.0.0", "5.0.0", "next"), "c6", "6.x").run();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(shown(&site.aliases("1 hub")).ends_with("6=6.0.0-0 6.0=6.0.0-0 6.0.0=6.0.0-0 latest=5.3.0-1"));
+}
+
+#[test]
+fn a_failing_check_keeps_all_private() {
+    let registry = Registry::with(PERIJOVE, BUILDS);
+    let site = Site::of(&[&registry.address]);
+    let repository = repository("5.3.0", "4.5.0", "one");
+    let toml = std::fs::read_to_string(repository.join("perijove.toml")).unwrap();
+    repository.write("perijove.toml", &format!("{toml}\n[[image.lab.test]]\nrun = [\"/bin/nowhere\"]\n"));
+    let ran = site.release(&repository, "c1");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lab: a check failed, so nothing is public"), "{}", ran.stderr);
+    assert!(site.tags().values().all(BTreeMap::is_empty));
+}
+
+/// Kills at every step that is announced, and at random moments; the next run ends where an undisturbed one does.
+#[test]
+fn a_killed_release_is_finished_by_the_next_run() {
+    let make = || (Registry::with(PERIJOVE, BUILDS), Registry::with(PERIJOVE, BUILDS));
+    let repository = repository("5.3.0", "4.5.0", "one");
+    let undisturbed = {
+        let (one, two) = make();
+        let site = Site::of(&[&one.address, &two.address]);
+        site.release(&repository, "c1").json();
+        site.tags()
+    };
+    let mut killed = 0;
+    for trial in 0..40u64 {
+        let (one, two) = make();
+        let site = Site::of(&[&one.address, &two.address]);
+        killed += u32::from(kill(&site, &repository, trial));
+        let ran = site.release(&repository, "c1");
+        assert_eq!(ran.code, Some(0), "trial {trial}: {}", ran.stderr);
+        assert_eq!(site.tags(), undisturbed, "trial {trial}");
+    }
+    eprintln!("{killed} of 40 releases were killed before their end");
+    assert!(killed > 20, "{killed}");
+}
+
+/// Kills a release after step `trial`, or after a while; whether it was still running.
+fn kill(site: &Site, repository: &Repository, trial: u64) -> bool {
+    let mut command = Command::new(PERIJOVE);
+    command.args(["release", "--revision", "c1", "--branch", "main"]).current_dir(repository.path());
+    command.env("HOME", site.cache.path()).env("XDG_CACHE_HOME", site.cache.path());
+    command.env("PERIJOVE_REGISTRIES", site.registries.join(","));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let is_step = |line: &String| ["push ", "claim ", "alias ", "verify "].iter().any(|w| line.contains(w));
+    if trial < 20 {
+        lines.by_ref().filter(is_step).nth(usize::try_from(trial).unwrap());
+    } else {
+        let _ = lines.by_ref().find(is_step);
+        std::thread::sleep(std::time::Duration::from_millis((trial * 7919) % 60));
+    }
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    running
+}
+
+/// Sixteen releases of different content at one time.
+fn race(site: &Site) -> Vec<(String, String)> {
+    let repositories: Vec<Repository> =
+        (0..16).map(|n| repository("5.3.0", "4.5.0", &format!("racer {n}"))).collect();
+    let running: Vec<_> = repositories
+        .iter()
+        .enumerate()
+        .map(|(n, repository)| site.program(repository, &format!("c{n}"), "main").start())
+        .collect();
+    let mut claimed = Vec::new();
+    for racer in running {
+        let ran = racer.end();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        for image in images(&ran).iter().filter(|image| image["image"] == "hub") {
+            let text = |name: &str| image[name].as_str().unwrap().to_owned();
+            claimed.push((text("tag"), text("digest")));
+        }
+    }
+    claimed
+}
+
+#[test]
+fn sixteen_racing_releases_take_sixteen_numbers() {
+    let registry = Registry::with(PERIJOVE, BUILDS);
+    let site = Site::of(&[&registry.address]);
+    let claimed = race(&site);
+    let tags = &site.tags()["0 hub"];
+    let numbers: BTreeSet<&String> = claimed.iter().map(|(tag, _)| tag).collect();
+    assert_eq!(numbers.len(), 16, "{claimed:?}");
+    for (tag, digest) in &claimed {
+        assert_eq!(&tags[tag], digest, "{tag} was overwritten");
+    }
+    // Whoever was last to look has set the aliases right.
+    for image in ["0 hub", "0 lab"] {
+        let aliases = site.aliases(image);
+        let builds = site.tags()[image].keys().filter(|tag| tag.contains('-')).cloned().collect::<Vec<_>>();
+        let number = |tag: &str| tag.rsplit_once('-').unwrap().1.parse::<u32>().unwrap();
+        let greatest = builds.iter().max_by_key(|tag| number(tag)).unwrap();
+        assert!(aliases.values().all(|tag| tag == greatest), "{image}: {}", shown(&aliases));
+    }
+}
+
+/// docker-registry has no referee: a race may overwrite a tag, which is seen afterwards, and a new number taken.
+#[test]
+fn a_registry_without_a_referee_is_checked() {
+    let Some(registry) = Peer::start("a_registry_without_a_referee_is_checked") else { return };
+    let site = Site::of(&[&registry.address]);
+    let claimed = race(&site);
+    let tags = &site.tags()["0 hub"];
+    let overwritten = claimed.iter().filter(|(tag, digest)| &tags[tag] != digest).count();
+    let doubles = claimed.len() - claimed.iter().map(|(tag, _)| tag).collect::<BTreeSet<_>>().len();
+    eprintln!(
+        "docker-registry: of 16 racing releases {doubles} share a tag in the end, {overwritten} lost theirs"
+    );
+    let repository = repository("6.0.0", "5.0.0", "alone");
+    for image in images(&site.release(&repository, "alone")) {
+        assert_eq!(image["repositories"][0]["referee"], "checked");
+    }
+    assert!(shown(&site.aliases("0 hub")).contains("6=6.0.0-0 6.0=6.0.0-0 6.0.0=6.0.0-0 latest=6.0.0-0"));
+}
