@@ -24,8 +24,12 @@ use crate::previous::{Known, Previous};
 use crate::{Error, Result};
 use crate::{owners, reuse, sbom};
 
-/// Layers of an image that others stand on: room is left for theirs.
-const MAX_PARENT_LAYERS: usize = 40;
+/// The layers that an image may add to `below`, which follow from the locks alone: an image that others stand on
+/// leaves a third of what is left to them.
+fn room(below: usize, is_parent: bool) -> usize {
+    let left = plan::MAX_LAYERS.saturating_sub(below);
+    if is_parent { left * 2 / 3 } else { left }
+}
 
 /// What a build needs besides the locks.
 pub struct Builder {
@@ -212,13 +216,19 @@ impl Builder {
         self.foreign_base(name, platform, &mut done).await?;
         let mut known: Option<Previous> = None;
         for (image, own) in &parts.by_image {
-            let max = if self.config.is_parent(image) {
-                MAX_PARENT_LAYERS
-            } else {
-                plan::MAX_LAYERS.saturating_sub(done.layers.len()).max(4)
-            };
+            let max = room(done.layers.len(), self.config.is_parent(image));
             let groups = plan::plan(own, self.cache.compression(), max);
             self.layers(own, &groups, platform, previous, &mut known, &mut done).await?;
+        }
+        if done.layers.len() > plan::MAX_LAYERS {
+            return Err(Error::Refused {
+                reason: format!(
+                    "{name} would have {} layers on {platform}, {} at most",
+                    done.layers.len(),
+                    plan::MAX_LAYERS
+                ),
+                hint: "its base or its parents have too many: stand on one with fewer".to_owned(),
+            });
         }
         self.check_owners(known.as_ref(), &done).await?;
         Ok(done)
@@ -368,5 +378,23 @@ pub(crate) fn oci_layer(media_type: &str) -> String {
     match media_type {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => media::LAYER_GZIP.to_owned(),
         other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lineage_keeps_to_the_layers_of_an_image() {
+        assert_eq!((room(0, false), room(0, true)), (60, 40));
+        // The longest lineage that has room for one layer of each kind in its last image.
+        let mut below = 0;
+        for _ in 0..3 {
+            below += room(below, true);
+        }
+        assert_eq!((below, room(below, false)), (57, 3));
+        assert_eq!(room(59, true), 0);
+        assert_eq!(room(75, false), 0);
     }
 }

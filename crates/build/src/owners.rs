@@ -1,4 +1,5 @@
-//! Who owns which file: no two parts of an image may own one with different content. Pure.
+//! Who owns which file: no two parts of an image may own one with different content, and none may have files
+//! below what another has as a file or a link. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ const SHARED: &[(&str, &str)] = &[
     ("var/lib/dpkg/status.d/", "one entry a package, whatever its architecture"),
 ];
 
-/// Refuses two parts that own one path with different content; those that `may_replace` (the image's own files)
-/// win over all others.
+/// Refuses two parts that own one path with different content, or one below the other; those that `may_replace`
+/// (the image's own files) win over all others.
 pub fn check<'a>(
     pieces: impl Iterator<Item = &'a Listed>,
     may_replace: impl Fn(&Listed) -> bool,
@@ -29,13 +30,28 @@ pub fn check<'a>(
                         "/{} belongs to {} and to {}, with different content",
                         owned.path, first.part, listed.part
                     ),
-                    hint: "leave one of the two packages out, or pin versions that do not clash".to_owned(),
+                    hint: HINT.to_owned(),
                 });
             }
         }
     }
+    for (path, (listed, _)) in &owners {
+        let above = path.match_indices('/').find_map(|(at, _)| Some((&path[..at], owners.get(&path[..at])?)));
+        if let Some((above, (other, what))) = above {
+            let kind = if what.starts_with("link:") { "a link" } else { "a file" };
+            return Err(Error::Refused {
+                reason: format!(
+                    "/{above} is {kind} of {}, and {} has /{path} below it",
+                    other.part, listed.part
+                ),
+                hint: HINT.to_owned(),
+            });
+        }
+    }
     Ok(())
 }
+
+const HINT: &str = "leave one of the two packages out, or pin versions that do not clash";
 
 #[cfg(test)]
 mod tests {

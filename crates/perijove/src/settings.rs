@@ -8,8 +8,8 @@ use perijove_build::layer::Compression;
 use perijove_build::layer::write::LayerCache;
 use perijove_build::materialise::Origins;
 use perijove_build::{Builder, Config, Fetcher};
-use perijove_oci::Reporter;
 use perijove_oci::client::Client;
+use perijove_oci::{Event, Reporter};
 
 use crate::cli::error::CliError;
 
@@ -67,7 +67,7 @@ pub fn builder(
         cache: LayerCache::new(&cache_folder(), compression),
         client: Client::new(Arc::clone(reporter)).map_err(perijove_build::Error::from)?,
         epoch: source_date_epoch()?,
-        revision: revision.or_else(|| git_revision(&config.root)),
+        revision: revision.or_else(|| git_revision(&config.root, reporter)),
         rebuild: false,
         config,
     })
@@ -84,13 +84,24 @@ pub fn branch(root: &Path, told: Option<String>) -> Option<String> {
     })
 }
 
-/// The commit that is checked out, when nothing but its files lies in the work tree. One question: git's start
-/// is a good part of a build with nothing to do.
-fn git_revision(root: &Path) -> Option<String> {
+/// The commit that is checked out, when what images are made of is as in it. One question: git's start is a good
+/// part of a build with nothing to do.
+fn git_revision(root: &Path, reporter: &Arc<dyn Reporter>) -> Option<String> {
     let mut git = std::process::Command::new("git");
-    git.arg("-C").arg(root).args(["status", "--porcelain=v2", "--branch", "--", "."]);
-    let output = git.output().ok().filter(|output| output.status.success())?;
-    clean_revision(&String::from_utf8_lossy(&output.stdout))
+    git.arg("-C").arg(root).args(["status", "--porcelain=v2", "--branch", "--"]);
+    let output = git.args([perijove_build::config::FILE, "images"]).output().ok()?;
+    if output.status.success() {
+        return clean_revision(&String::from_utf8_lossy(&output.stdout));
+    }
+    // git does not trust a checkout of another user, and its settings could run programs: neither do we. Where
+    // there is no checkout there is nothing to say.
+    let said = String::from_utf8_lossy(&output.stderr);
+    if let Some(line) = said.lines().find(|line| line.contains("dubious ownership")) {
+        reporter.report(Event::Warning(format!(
+            "the images name no commit, for git says: {line} (give --revision, or see git's safe.directory)"
+        )));
+    }
+    None
 }
 
 /// The commit in git's answer (git-status(1), "Porcelain Format Version 2"); `None` when it lists a change.

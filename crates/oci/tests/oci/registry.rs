@@ -103,7 +103,7 @@ async fn a_wire_that_is_cut_half_way() {
     let blob = Blob::Bytes(bytes.clone().into());
     let client = anonymous();
     let cut = Arc::new(AtomicBool::new(false));
-    let wired = repo(&cutter::wire(&registry.address, 2_000_000, &cut), "app");
+    let wired = support::repo(&cutter::wire(&registry.address, 2_000_000, &cut), "app");
     let sent = client.push_blob(&wired, &descriptor, &blob, &[]).await.unwrap();
     assert!(cut.swap(false, Ordering::SeqCst), "the upload was cut");
     assert!(sent.how == How::Uploaded && sent.bytes_sent > descriptor.size, "{sent:?}");
