@@ -44,7 +44,7 @@ for (const runtime of ['builtin', 'runc']) {
       assert.match(await ada.runs(VERSIONS), /^Server of ada\nJupyterHub \d+\.\S+\nJupyterLab \d+\.\S+$/);
       if (process.env.PERIJOVE_UPDATE_PICTURE) await picture(ada.page);
       const commands = demo.traces.look();
-      for (const name of ['jupyterhub --port', 'configurable-http-proxy', 'jupyterhub-singleuser', 'ipykernel']) {
+      for (const name of ['jupyterhub --JupyterHub.bind_url', 'configurable-http-proxy', 'jupyterhub-singleuser', 'ipykernel']) {
         assert.ok(commands.some((c) => c.includes(name)), `${name} is no process of the demo:\n${commands.join('\n')}`);
       }
       await ada.stopsServer();

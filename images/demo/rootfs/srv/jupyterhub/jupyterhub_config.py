@@ -3,7 +3,7 @@
 Anybody may sign in as anybody, and all of them are one account of the system:
 this is for trying JupyterHub out, never for a network that others can reach.
 Everything below can be overridden on the command line, as in
-`jupyterhub --ip=0.0.0.0 --port=9000`.
+`jupyterhub --JupyterHub.bind_url=http://:9000`.
 """
 
 import os
@@ -19,8 +19,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-c.JupyterHub.ip = "127.0.0.1"
-c.JupyterHub.port = 8000
+# One setting: JupyterHub warns where it finds `ip` or `port` beside it.
+c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{free_port()}"
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{free_port()}"
 c.ConfigurableHTTPProxy.command = ["configurable-http-proxy"]
