@@ -38,7 +38,7 @@ const IMAGE: &str = "demo";
 /// What JupyterHub says when it answers. Asked before, its proxy logs an error page that it cannot get.
 const UP: &str = "JupyterHub is now running";
 /// After this time without that line it is asked all the same: a version may say it otherwise.
-const ASK_ANYHOW: Duration = Duration::from_secs(2);
+const ASK_ANYHOW: Duration = Duration::from_secs(10);
 /// Release tags are created once: RULE "Claim".
 const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
 

@@ -8,6 +8,9 @@ Everything below can be overridden on the command line, as in
 
 import os
 import socket
+from functools import partial
+
+from jupyterhub import utils
 
 c = get_config()  # noqa: F821 (JupyterHub defines it)
 
@@ -30,6 +33,10 @@ c.ConfigurableHTTPProxy.pid_file = "/tmp/jupyterhub-proxy.pid"
 # in memory also spares the migrations at every start.
 c.JupyterHub.db_url = "sqlite://"
 c.JupyterHub.cookie_secret = os.urandom(32)
+
+# JupyterHub asks less and less often whether its proxy and users' servers are up:
+# right for thousands of them, a second of waiting for each here.
+utils.exponential_backoff = partial(utils.exponential_backoff, scale_factor=1)
 
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.admin_users = {"admin"}
