@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Image builds beside buildah: times, bytes and rights as a Markdown table with ratios.
 
-    bench/build/bench.py [--perijove PATH] [--only ROW,ROW] [--without ROW,ROW] [--runs N] [--no-peer] [--scratch DIR]
+    bench/build/bench.py [--perijove PATH] [--only ROW,ROW] [--without ROW,ROW] [--images hub,proxy] [--runs N]
+                         [--no-peer] [--scratch DIR]
 
-Builds images/hub and images/proxy with Perijove, and with buildah from hub.Dockerfile and proxy.Dockerfile, which
-say the same as one usually writes it. Both start from empty folders. The peer needs root, buildah and mmdebstrap or
+Builds images/hub (with --images also images/proxy, for npm) with Perijove, and with buildah from hub.Dockerfile and
+proxy.Dockerfile, which say the same as one usually writes it. Both start from empty folders. The peer needs root, buildah and mmdebstrap or
 debootstrap (installed when missing) and fetches a Debian root before anything is measured. `uv`, npm and apt are
 asked where packages come from. Rows, each by its name for --only:
 
@@ -67,6 +68,7 @@ def main():
     parser.add_argument("--perijove", type=Path, default=ROOT / "target/release/perijove", help="the binary")
     parser.add_argument("--only", help="rows, separated by commas (default: all)")
     parser.add_argument("--without", default="", help="rows to leave out")
+    parser.add_argument("--images", default="hub", help="what the rows of times build: hub, proxy, or both")
     parser.add_argument("--runs", type=int, default=3, help="runs of what takes seconds; the rest runs once")
     parser.add_argument("--no-peer", action="store_true", help="Perijove alone")
     parser.add_argument("--scratch", type=Path, help="folder on the disk to measure (default: a temporary one)")
@@ -84,7 +86,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="perijove-bench-", dir=options.scratch) as scratch:
         # An ordinary user builds here, too.
         os.chmod(scratch, 0o711)
-        bench = rows.Bench(Path(scratch), options.perijove.resolve(), with_peer=not reason, runs=options.runs)
+        images = options.images.split(",")
+        bench = rows.Bench(Path(scratch), options.perijove.resolve(), images, with_peer=not reason, runs=options.runs)
         try:
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; buildah {peers.version()}\n")
             print("| | ours / buildah | Perijove | buildah | goal |\n|---|---:|---:|---:|---|")

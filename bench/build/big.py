@@ -1,5 +1,6 @@
 """An image repository of one image of 1 GB: one large wheel, from an index on loopback, and plain files."""
 
+import base64
 import hashlib
 import http.server
 import json
@@ -48,8 +49,6 @@ def write(repository):
                     digest.update(piece)
                     size += len(piece)
                     out.write(piece)
-            import base64
-
             hashed = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
             record.append(f"{name},sha256={hashed},{size}")
 
