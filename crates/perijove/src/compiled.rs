@@ -1,9 +1,8 @@
 //! What an image's Python compiles, kept between starts in Perijove's cache: the image itself holds no bytecode, so
 //! that it stays small and reproducible, and every start of a container would compile every module again.
 //!
-//! A folder for each runtime, processor and image, all in one that only this user may enter. Safe to delete at any
-//! time; those of other images are removed. A runtime that cannot show a container this machine's folders does
-//! without.
+//! A folder for each image and processor, all in one that only this user may enter. Safe to delete at any time;
+//! those of other images are removed. A runtime that cannot show a container this machine's folders does without.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -18,10 +17,10 @@ use perijove_runtime::{Engine, ImageSource, Mount, Network, Spec};
 const INSIDE: &str = "/var/cache/python";
 /// Python's name for the setting: a folder to keep bytecode in, in place of one beside each module.
 const VARIABLE: &str = "PYTHONPYCACHEPREFIX";
-/// A file that a container wrote: it sees the very folder, and may write to it.
-const PROOF: &str = ".kept";
-/// What a container gets for one of the small programs below.
-const WITHIN: Duration = Duration::from_secs(30);
+/// With a runtime's name behind it, a file that one of its containers wrote: they see the very folder.
+const PROOF: &str = ".seen-by-";
+/// What a container gets for one of the small programs below; docker and podman fetch the image first.
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// The container settings that keep the bytecode of `source`'s image below `cache`.
 ///
@@ -31,17 +30,18 @@ pub async fn keep(cache: &Path, engine: &Engine, source: &ImageSource) -> Result
     let folder = cache.join("demo").join("bytecode");
     let architecture = Platform::host().architecture;
     let digest = &source.manifest.hex()[..32];
-    let own = folder.join(format!("{}-{architecture}-{digest}", engine.runtime.name()));
+    let own = folder.join(format!("{architecture}-{digest}"));
     let others = prepare(&folder, &own).map_err(|e| format!("{}: {e}", folder.display()))?;
     for other in others {
         remove(&other, engine, source).await;
     }
     let spec = settings(&own);
-    if !own.join(PROOF).exists() {
-        let write = format!("open('{INSIDE}/{PROOF}', 'w').close()");
+    let proof = format!("{PROOF}{}", engine.runtime.name());
+    if !own.join(&proof).exists() {
+        let write = format!("open('{INSIDE}/{proof}', 'w').close()");
         let said = python(engine, source, spec.clone(), &write).await;
-        if !own.join(PROOF).exists() {
-            // Empty: nothing of a container came through.
+        if !own.join(&proof).exists() {
+            // If it is empty: other runtimes may do better.
             let _ = fs::remove_dir(&own);
             return Err(said
                 .err()
@@ -89,7 +89,6 @@ async fn remove(folder: &Path, engine: &Engine, source: &ImageSource) {
 
 async fn python(engine: &Engine, source: &ImageSource, spec: Spec, program: &str) -> Result<(), String> {
     let command = ["python3", "-I", "-S", "-c", program].map(str::to_owned).to_vec();
-    // Podman and docker give a container without a network the same mounts.
     let spec = Spec { command: Some(command), network: Network::Own, ..spec };
     let output = engine.run_to_end(source, spec, WITHIN).await.map_err(|e| e.to_string())?;
     match output.status {
@@ -106,7 +105,7 @@ mod tests {
     fn folders_of_one_user_and_one_image() {
         let cache = tempfile::tempdir().unwrap();
         let folder = cache.path().join("a/b");
-        let (old, new) = (folder.join("builtin-amd64-1"), folder.join("builtin-amd64-2"));
+        let (old, new) = (folder.join("amd64-1"), folder.join("amd64-2"));
         assert_eq!(prepare(&folder, &old).unwrap(), [""; 0].map(PathBuf::from));
         assert_eq!(prepare(&folder, &new).unwrap(), [old]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
