@@ -83,7 +83,7 @@ def main():
     reason = "--no-peer" if options.no_peer else peers.missing()
     if reason:
         print(f"left out: buildah: {reason}", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="perijove-bench-", dir=options.scratch) as scratch:
+    with tempfile.TemporaryDirectory(prefix="image-bench-", dir=options.scratch) as scratch:
         # An ordinary user builds here, too.
         os.chmod(scratch, 0o711)
         images = options.images.split(",")
