@@ -71,6 +71,7 @@ def main():
     parser.add_argument("--images", default="hub", help="what the rows of times build: hub, proxy, or both")
     parser.add_argument("--runs", type=int, default=3, help="runs of what takes seconds; the rest runs once")
     parser.add_argument("--no-peer", action="store_true", help="Perijove alone")
+    parser.add_argument("--base", type=Path, help="the Debian root as a tar archive; made there when it is missing")
     parser.add_argument("--scratch", type=Path, help="folder on the disk to measure (default: a temporary one)")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else list(rows.ROWS)
@@ -87,7 +88,7 @@ def main():
         # An ordinary user builds here, too.
         os.chmod(scratch, 0o711)
         images = options.images.split(",")
-        bench = rows.Bench(Path(scratch), options.perijove.resolve(), images, with_peer=not reason, runs=options.runs)
+        bench = rows.Bench(Path(scratch), options.perijove.resolve(), images, not reason, options.runs, options.base)
         try:
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; buildah {peers.version()}\n")
             print("| | ours / buildah | Perijove | buildah | goal |\n|---|---:|---:|---:|---|")
