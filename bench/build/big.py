@@ -5,8 +5,10 @@ import hashlib
 import http.server
 import json
 import random
+import sys
 import threading
 import zipfile
+from pathlib import Path
 
 MB = 1 << 20
 WHEEL = "big-1.0-py3-none-any.whl"
@@ -31,7 +33,7 @@ def contents(rng, count):
 
 
 def write(repository):
-    """Writes the repository, and gives the wheel's bytes on disk."""
+    """Writes the repository, and gives the wheel's digest."""
     rng = random.Random(20260101)
     image = repository / "images/big"
     files = image / "rootfs/srv/data"
@@ -67,7 +69,7 @@ def write(repository):
     (image / "requirements.txt").write_text(
         f"big==1.0 \\\n    --hash=sha256:{digest}\n    # wheel: {WHEEL} {size} bytes sha256:{digest[:12]}\n"
     )
-    return wheel, digest
+    return digest
 
 
 class Index:
@@ -106,3 +108,7 @@ class Index:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1])))

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable
@@ -257,7 +257,9 @@ def packages(bench):
 
 def memory(bench):
     perijove = ours.Perijove(bench.binary, bench.scratch / "big", images=False)
-    index = big.Index(*big.write(perijove.repository))
+    # By a program of its own: a child's peak counts what its parent held when it was started.
+    digest = run(sys.executable, big.__file__, perijove.repository).out.strip()
+    index = big.Index(perijove.repository / big.WHEEL, digest)
     perijove.env["PERIJOVE_PYTHON_INDEX"] = index.url
     try:
         mine, _ = perijove.build("--output", f"oci:{bench.scratch}/ours-big")
@@ -268,8 +270,9 @@ def memory(bench):
     # The same bytes as plain files: buildah has no other way to take them without a container.
     context = perijove.repository / "images/big"
     shutil.move(perijove.repository / big.WHEEL, context / "rootfs")
-    ran = bench.cold[2].build("big.Dockerfile", context, "localhost/big")
-    ran += bench.cold[2].push("localhost/big", f"oci:{bench.scratch}/peer-big")
+    buildah = bench.buildah("peer-big")
+    ran = buildah.build("big.Dockerfile", context, "localhost/big")
+    ran += buildah.push("localhost/big", f"oci:{bench.scratch}/peer-big-image")
     return [mine.peak_mb], [ran.peak_mb]
 
 
@@ -291,11 +294,17 @@ def rights(bench):
         mine += f", {', '.join(sorted(set(calls))) or 'no namespace, no mount'}"
     if not bench.with_peer:
         return [mine], None
-    words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "buildah", "--root", f"{perijove.folder}/b", "--runroot", f"{perijove.folder}/r", "from", "scratch"]  # fmt: skip
-    env = os.environ | {"HOME": str(perijove.folder), "XDG_RUNTIME_DIR": str(perijove.folder)}
-    tried = subprocess.run(words, env=env, capture_output=True, text=True)
-    reason = (tried.stderr.strip().splitlines() or ["it works"])[-1]
-    return [mine], [f"an ordinary user: {reason[:120]}" if tried.returncode else "an ordinary user"]
+    # The least that a Dockerfile does: a root, and one program run in it.
+    context = perijove.folder / "context"
+    context.mkdir()
+    shutil.copy(bench.base, context / "base.tar")
+    (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\nRUN true\n")
+    run("chown", "-R", f"{NOBODY}:{NOBODY}", context)
+    user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    place = ("--root", f"{perijove.folder}/b", "--runroot", f"{perijove.folder}/r", "--storage-driver", "vfs")
+    env = os.environ | {"HOME": str(perijove.folder), "XDG_RUNTIME_DIR": str(perijove.folder), "TMPDIR": str(context)}
+    tried = run(*user, "buildah", *place, "bud", "--isolation", "chroot", context, env=env, check=False)
+    return [mine], ["an ordinary user" if tried.code == 0 else "root, or ids in /etc/subuid"]
 
 
 def demo_first(bench):
