@@ -34,8 +34,10 @@ lint: tools-lint ## formatting, clippy, cargo-deny
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo deny --locked --offline check --hide-inclusion-graph bans licenses sources
 
-bench: build ## how to run the benchmarks
-	@ls -d bench/*/ && echo "see the head of each script; criterion: cargo bench -p perijove-tags"
+bench: ## say which benchmarks there are, and how to run them
+	@for script in bench/*/bench.py; do sed -n "2s|^\"*|$$script: |p; 4s|^|  |p" $$script; done
+	@echo "cargo bench -p perijove-tags: the tag rule"
+	@echo "Both scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
 
 clean: ## remove what was built and the embedded registry
 	rm -rf target .perijove

@@ -2,11 +2,12 @@
 // nothing left behind. Its picture is the README's: PERIJOVE_UPDATE_PICTURE=1 renews docs/demo.png.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { cp, mkdtemp, mkdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Program, repository } from './lib/program.mjs';
 import { Traces, freePort, listen } from './lib/traces.mjs';
@@ -31,6 +32,19 @@ for (const runtime of ['builtin', 'runc']) {
     const chromium = await browser(CHROMIUM);
     t.after(() => chromium.close());
 
+    await t.test('Ctrl-C while a check runs leaves nothing, and releases nothing', async (t) => {
+      const program = new Program(['demo', '--port', String(await freePort()), '--runtime', runtime], folder);
+      t.after(() => program.kill());
+      const traces = new Traces(program.pid);
+      while (!traces.look().some((command) => command.includes('/usr/local/bin/jupyterhub'))) {
+        assert.ok(program.running, `ended before a check ran:\n${program.said}`);
+        await sleep(20);
+      }
+      assert.equal(await program.interrupt(END), 0, program.said);
+      assert.deepEqual(traces.left(), []);
+      assert.doesNotMatch(program.said, /^released|ready/m);
+    });
+
     await t.test('the first start releases, and a new user runs a notebook', async (t) => {
       const demo = await start(t, folder, runtime, FIRST);
       assert.match(demo.program.stderr, /^released perijove\/demo as \d+\.\d+\.\d+-0, .*latest$/m);
@@ -44,7 +58,7 @@ for (const runtime of ['builtin', 'runc']) {
       assert.match(await ada.runs(VERSIONS), /^Server of ada\nJupyterHub \d+\.\S+\nJupyterLab \d+\.\S+$/);
       if (process.env.PERIJOVE_UPDATE_PICTURE) await picture(ada.page);
       const commands = demo.traces.look();
-      for (const name of ['jupyterhub --port', 'configurable-http-proxy', 'jupyterhub-singleuser', 'ipykernel']) {
+      for (const name of ['jupyterhub --JupyterHub.bind_url', 'configurable-http-proxy', 'jupyterhub-singleuser', 'ipykernel']) {
         assert.ok(commands.some((c) => c.includes(name)), `${name} is no process of the demo:\n${commands.join('\n')}`);
       }
       await ada.stopsServer();
@@ -52,10 +66,16 @@ for (const runtime of ['builtin', 'runc']) {
       await endsClean(demo);
     });
 
-    await t.test('the second start builds nothing, and ends clean while a kernel runs', async (t) => {
+    await t.test('the second start builds nothing, compiles nothing, and ends clean while a kernel runs', async (t) => {
+      const before = bytecode();
+      assert.ok(before.size > 500, `${before.size} modules are kept`);
       const demo = await start(t, folder, runtime, AGAIN);
       assert.match(demo.program.stderr, /^nothing changed since the last release$/m);
       assert.doesNotMatch(demo.program.said, /^built |pushed|released/m);
+      const after = bytecode();
+      for (const [file, time] of before) assert.equal(after.get(file), time, `${file} was compiled again`);
+      const again = [...after.keys()].filter((file) => !before.has(file));
+      assert.deepEqual(again, [], 'modules of the hub were not kept by the first start');
 
       const grace = await Visitor.arrives(chromium, demo.address, 'grace');
       await grace.readsLoginPage();
@@ -86,6 +106,17 @@ test('a runtime that does not exist is wrong usage', async (t) => {
   assert.equal(await program.exit(END), 2, program.said);
   assert.match(program.stderr, /nonsense.*auto, docker, podman, runc or builtin/);
 });
+
+/** What the demo's containers compiled and Perijove keeps: file → when it was written. */
+function bytecode() {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+  const root = join(cache, 'perijove/demo/bytecode');
+  const kept = readdirSync(root);
+  assert.equal(kept.length, 1, `one image's is kept: ${kept}`);
+  const files = readdirSync(join(root, kept[0]), { recursive: true, withFileTypes: true });
+  const paths = files.filter((file) => file.name.endsWith('.pyc')).map((file) => join(file.parentPath, file.name));
+  return new Map(paths.map((path) => [path, statSync(path).mtimeMs]));
+}
 
 /** Starts the demo and waits until it is ready. Looks at its processes on the way. */
 async function start(t, folder, runtime, limit) {

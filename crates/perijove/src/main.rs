@@ -1,6 +1,7 @@
 //! The `perijove` command: settings in, one library call a verb, results out.
 
 mod cli;
+mod compiled;
 mod settings;
 mod ui;
 

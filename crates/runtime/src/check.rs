@@ -74,7 +74,8 @@ pub struct CheckResult {
     pub output: Vec<String>,
 }
 
-/// Runs one check in the image of `platform`. A platform that this machine's processor is not is untested.
+/// Runs one check in the image of `platform`, in a container of `base` with the check's own command and network.
+/// A platform that this machine's processor is not is untested.
 ///
 /// # Errors
 /// What is no fault of the image's programs: the image on disk is damaged, the runtime does not work.
@@ -83,6 +84,7 @@ pub async fn run(
     source: &ImageSource,
     platform: &Platform,
     check: &Check,
+    base: &Spec,
 ) -> Result<CheckResult, Error> {
     let image = source.open(platform)?;
     let mut result =
@@ -94,12 +96,13 @@ pub async fn run(
     }
     engine.unpack(source, &image).await?;
     let (last, sink) = last_lines();
+    let base = Spec { network: Network::Own, on_line: Some(sink), ..base.clone() };
     let began = Instant::now();
     let verdict = match check {
         Check::Run { run, expect, within } => {
-            command(engine, source, run, expect.as_deref(), *within, sink).await
+            command(engine, source, run, expect.as_deref(), *within, base).await
         }
-        Check::Serve { serve, get, within } => service(engine, source, serve, get, *within, sink).await,
+        Check::Serve { serve, get, within } => service(engine, source, serve, get, *within, base).await,
     };
     result.verdict = match verdict {
         Ok(Ok(())) => Verdict::Passed,
@@ -129,10 +132,9 @@ async fn command(
     run: &[String],
     expect: Option<&str>,
     within: Duration,
-    sink: LineSink,
+    base: Spec,
 ) -> Result<Result<(), String>, Error> {
-    let spec =
-        Spec { command: Some(run.to_vec()), network: Network::Own, on_line: Some(sink), ..Spec::default() };
+    let spec = Spec { command: Some(run.to_vec()), ..base };
     let output = engine.run_to_end(source, spec, within).await?;
     Ok(match (output.status, expect) {
         (None, _) => Err(format!("it did not end within {} seconds", within.as_secs_f64())),
@@ -150,18 +152,12 @@ async fn service(
     serve: &[String],
     get: &Url,
     within: Duration,
-    sink: LineSink,
+    base: Spec,
 ) -> Result<Result<(), String>, Error> {
     let Some((authority, target)) = request(get) else {
         return Ok(Err(format!("{get} is no http:// URL that can be asked without TLS")));
     };
-    let spec = Spec {
-        command: Some(serve.to_vec()),
-        network: Network::Own,
-        ask: get.port_or_known_default(),
-        on_line: Some(sink),
-        ..Spec::default()
-    };
+    let spec = Spec { command: Some(serve.to_vec()), ask: get.port_or_known_default(), ..base };
     let deadline = tokio::time::Instant::now() + within;
     let mut container = engine.start(source, spec).await?;
     let mut said = format!("no answer from {get}");

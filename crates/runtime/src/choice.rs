@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perijove_oci::{Event, Reporter};
 
+use crate::container::Alive;
 use crate::error::Error;
 use crate::rootfs::Limits;
 
@@ -40,6 +41,12 @@ impl Runtime {
             Runtime::Runc => "runc",
             Runtime::Builtin => "builtin",
         }
+    }
+
+    /// Whether a container has a network of its own even where it is given the machine's, so that a service
+    /// in it is reached through a published port and has to listen on all addresses.
+    pub fn publishes(self) -> bool {
+        matches!(self, Runtime::Docker | Runtime::Podman)
     }
 }
 
@@ -106,6 +113,7 @@ pub struct Engine {
     pub(crate) settings: Settings,
     /// The client's path, for all but the built-in one.
     pub(crate) client: PathBuf,
+    pub(crate) alive: Alive,
 }
 
 impl Engine {
@@ -126,7 +134,7 @@ impl Engine {
                     let reason = not.join("; ");
                     let text = format!("container runtime: {} ({reason})", runtime.name());
                     settings.reporter.report(Event::Note(text));
-                    return Ok(Engine { runtime, reason, settings, client });
+                    return Ok(Engine { runtime, reason, settings, client, alive: Alive::default() });
                 }
                 Err(reason) if wanted == Wanted::Auto => not.push(format!("{}: {reason}", runtime.name())),
                 Err(reason) => {

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +13,11 @@ use perijove_oci::{Event, Reporter};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, Command};
-use tokio::sync::{oneshot, watch};
+use tokio::process::Command;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::choice::Settings;
 use crate::error::Error;
 use crate::init::SUPERVISOR;
 use crate::lines;
@@ -37,12 +37,30 @@ enum State {
     Lost,
 }
 
+/// The containers of an engine: each holds it for reading until nothing of it is left.
+#[derive(Clone, Default)]
+pub(crate) struct Alive(Arc<RwLock<()>>);
+
+impl Alive {
+    async fn one_more(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.0).read_owned().await
+    }
+
+    /// Waits until there is none.
+    pub(crate) async fn none(&self) {
+        drop(self.0.write().await);
+    }
+}
+
 type Answers = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<u16, String>>>>>;
 
-/// A container. Dropping it kills all its processes; [`Container::stop`] also waits until they are gone.
+/// A container. Dropping it kills all its processes; [`Container::stop`] also waits until they are gone, and
+/// [`Engine::idle`](crate::Engine::idle) waits for those that were dropped.
 pub struct Container {
     runtime: &'static str,
-    supervisor: Child,
+    supervisor: Option<u32>,
+    /// How the supervisor ended, when it has.
+    gone: watch::Receiver<Option<String>>,
     orders: tokio::sync::Mutex<OwnedWriteHalf>,
     state: watch::Receiver<State>,
     answers: Answers,
@@ -54,19 +72,20 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts a supervisor, `program`, with `job`, and waits until the command runs.
+    /// Starts a supervisor with `job`, and waits until the command runs.
     pub(crate) async fn launch(
         runtime: &'static str,
-        program: &Path,
         job: &Job,
         stop_signal: Option<i32>,
         on_line: Option<LineSink>,
-        reporter: Arc<dyn Reporter>,
+        settings: &Settings,
+        alive: &Alive,
     ) -> Result<Self, Error> {
+        let guard = alive.one_more().await;
         let failed = |e: std::io::Error| Error::Start { runtime, reason: e.to_string(), hint: None };
         let (here, there) = StdStream::pair().map_err(failed)?;
         here.set_nonblocking(true).map_err(failed)?;
-        let mut supervisor = Command::new(program)
+        let mut supervisor = Command::new(&settings.program)
             .arg(SUPERVISOR)
             .stdin(Stdio::from(OwnedFd::from(there)))
             .stdout(Stdio::piped())
@@ -84,12 +103,21 @@ impl Container {
         if let Some(stderr) = supervisor.stderr.take() {
             output.push(tokio::spawn(lines::follow(stderr, Stream::Stderr, sink)));
         }
+        let id = supervisor.id();
+        let (ended, gone) = watch::channel(None);
+        tokio::spawn(async move {
+            let how = supervisor.wait().await;
+            let _ = ended
+                .send(Some(how.map_or_else(|e| e.to_string(), |s| format!("its supervisor ended with {s}"))));
+            drop(guard);
+        });
         let (sender, state) = watch::channel(State::Starting);
         let answers = Answers::default();
-        tokio::spawn(follow(reports, sender, Arc::clone(&answers), reporter));
+        tokio::spawn(follow(reports, sender, Arc::clone(&answers), Arc::clone(&settings.reporter)));
         let mut container = Container {
             runtime,
-            supervisor,
+            supervisor: id,
+            gone,
             orders: tokio::sync::Mutex::new(orders),
             state,
             answers,
@@ -119,7 +147,7 @@ impl Container {
             _ => return Err(self.lost().await),
         };
         // The supervisor ends last: then no process of the container is left, nor its mounts.
-        let _ = self.supervisor.wait().await;
+        let _ = self.gone.wait_for(Option::is_some).await;
         for task in self.output.drain(..) {
             let _ = task.await;
         }
@@ -190,7 +218,7 @@ impl Container {
 
     /// The supervisor's process number; none when it has ended.
     pub fn supervisor_id(&self) -> Option<u32> {
-        self.supervisor.id()
+        self.supervisor.filter(|_| self.gone.borrow().is_none())
     }
 
     async fn write(&self, what: &impl serde::Serialize) -> std::io::Result<()> {
@@ -208,10 +236,8 @@ impl Container {
     }
 
     async fn lost(&mut self) -> Error {
-        let reason = match self.supervisor.wait().await {
-            Ok(status) => format!("its supervisor ended with {status}"),
-            Err(e) => e.to_string(),
-        };
+        let how = self.gone.wait_for(Option::is_some).await.ok().and_then(|how| how.clone());
+        let reason = how.unwrap_or_else(|| "its supervisor is gone".to_owned());
         Error::Lost { runtime: self.runtime, reason }
     }
 }

@@ -58,14 +58,20 @@ impl Engine {
         let stop = image.config.config.stop_signal.as_deref();
         Container::launch(
             self.runtime.name(),
-            &self.settings.program,
             &job,
             stop.and_then(crate::signal::number),
             spec.on_line,
-            Arc::clone(&self.settings.reporter),
+            &self.settings,
+            &self.alive,
         )
         .await
         .map(|container| container.asked_at(port))
+    }
+
+    /// Waits until nothing is left of the containers that were started, those included that were dropped
+    /// with whatever started them.
+    pub async fn idle(&self) {
+        self.alive.none().await;
     }
 
     /// Makes the image ready to start, so that what follows is the container's own time.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use perijove_oci::report::Silent;
 use perijove_oci::{Config, Platform};
 use perijove_runtime::check::{Check, CheckResult, Verdict, run};
-use perijove_runtime::{Engine, Runtime, Settings, Wanted};
+use perijove_runtime::{Engine, Mount, Runtime, Settings, Spec, Wanted};
 use support::*;
 
 async fn engine(place: &Place, runtime: Runtime) -> Engine {
@@ -58,7 +58,9 @@ async fn commands() {
     let place = Place::new();
     let Some(layout) = image("commands", &place.folder.path().join("image")) else { return };
     let engine = engine(&place, Runtime::Builtin).await;
-    let go = async |check: Check| run(&engine, &layout.source(), &Platform::host(), &check).await.unwrap();
+    let go = async |check: Check| {
+        run(&engine, &layout.source(), &Platform::host(), &check, &Spec::default()).await.unwrap()
+    };
     let result = go(command("echo|version 5.3.1", Some("5.3.1"), 30.0)).await;
     assert_eq!((result.verdict, result.output), (Verdict::Passed, vec!["version 5.3.1".to_owned()]));
     assert_eq!(go(command("sh|-c|echo 5.3.1 >&2", Some("5.3.1"), 30.0)).await.verdict, Verdict::Passed);
@@ -82,7 +84,9 @@ async fn services_answer_though_the_port_is_taken_outside() {
 }
 
 async fn services(layout: &Layout, engine: Engine) {
-    let go = async |check: Check| run(&engine, &layout.source(), &Platform::host(), &check).await.unwrap();
+    let go = async |check: Check| {
+        run(&engine, &layout.source(), &Platform::host(), &check, &Spec::default()).await.unwrap()
+    };
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let httpd = format!("httpd|-f|-p|127.0.0.1:{port}|-h|/srv");
@@ -103,11 +107,68 @@ async fn services(layout: &Layout, engine: Engine) {
 }
 
 #[tokio::test]
+async fn what_all_containers_get_checks_get_too() {
+    let place = Place::new();
+    let Some(layout) = image("what_all_containers_get", &place.folder.path().join("image")) else { return };
+    let kept = place.cache(Who::Me).join("kept");
+    std::fs::create_dir_all(&kept).unwrap();
+    let base = Spec {
+        env: vec![("KEEP".to_owned(), "/kept/here".to_owned())],
+        mounts: vec![Mount { source: kept.clone(), target: "/kept".to_owned(), read_only: false }],
+        ..Spec::default()
+    };
+    let engine = engine(&place, Runtime::Builtin).await;
+    let check = command("sh|-c|echo made > $KEEP", None, 30.0);
+    let result = run(&engine, &layout.source(), &Platform::host(), &check, &base).await.unwrap();
+    assert_eq!(result.verdict, Verdict::Passed, "{:?}", result.output);
+    assert_eq!(std::fs::read_to_string(kept.join("here")).unwrap(), "made\n");
+}
+
+#[tokio::test]
+async fn a_check_that_is_dropped_can_be_waited_for() {
+    let test = "a_check_that_is_dropped_can_be_waited_for";
+    let place = Place::new();
+    let Some(layout) = image(test, &place.folder.path().join("image")) else { return };
+    let mut runtimes = vec![Runtime::Builtin];
+    if is_root() && std::process::Command::new("runc").arg("--version").output().is_ok() {
+        runtimes.push(Runtime::Runc);
+    } else {
+        skip(&format!("{test} by runc"), "needs root and runc");
+    }
+    for runtime in runtimes {
+        let engine = engine(&place, runtime).await;
+        // A time that no other process of this machine sleeps for.
+        let script = format!("sleep 6{}", std::process::id());
+        let running = || processes(&script);
+        let check = serve(&format!("sh|-c|{script}; true"), "http://127.0.0.1:1/", 600.0);
+        let source = layout.source();
+        let platform = Platform::host();
+        let base = Spec::default();
+        tokio::select! {
+            result = run(&engine, &source, &platform, &check, &base) => panic!("{result:?}"),
+            () = async { while running() == 0 { tokio::time::sleep(Duration::from_millis(10)).await } } => {}
+        }
+        engine.idle().await;
+        assert_eq!(running(), 0, "{runtime:?}");
+    }
+}
+
+/// How many processes of this machine have `words` as their command line.
+fn processes(words: &str) -> usize {
+    let is = |entry: std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").trim() == words
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().map(is).filter(|is| *is).count()
+}
+
+#[tokio::test]
 async fn another_architecture_is_untested() {
     let place = Place::new();
     let platform: Platform = "linux/riscv64".parse().unwrap();
     let layout = Layout::write_for(&place.folder.path().join("image"), &[], Config::default(), &platform);
     let engine = engine(&place, Runtime::Builtin).await;
-    let result = run(&engine, &layout.source(), &platform, &command("true", None, 5.0)).await.unwrap();
+    let check = command("true", None, 5.0);
+    let result = run(&engine, &layout.source(), &platform, &check, &Spec::default()).await.unwrap();
     assert!(matches!(&result.verdict, Verdict::Untested(why) if why.contains("linux/riscv64")), "{result:?}");
 }

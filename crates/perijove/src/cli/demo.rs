@@ -1,7 +1,7 @@
 //! `perijove demo`: lock check → build → push by digest → pull → test → tag → run, all on this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,12 +12,14 @@ use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
 use perijove_runtime::check::Verdict;
-use perijove_runtime::{Container, Engine, ImageSource, Mount, Network, Spec, Stream, Wanted};
+use perijove_runtime::{Container, Engine, ImageSource, Network, Spec, Stream, Wanted};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::error::CliError;
 use super::test;
 use super::{Global, Outcome, ended};
+use crate::compiled;
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
 
@@ -33,8 +35,10 @@ pub struct Arguments {
 }
 
 const IMAGE: &str = "demo";
-/// Where the demo's Python keeps what it compiled, so that the next start is quicker.
-const COMPILED: &str = "/var/cache/python";
+/// What JupyterHub says when it answers. Asked before, its proxy logs an error page that it cannot get.
+const UP: &str = "JupyterHub is now running";
+/// After this time without that line it is asked all the same: a version may say it otherwise.
+const ASK_ANYHOW: Duration = Duration::from_secs(10);
 /// Release tags are created once: RULE "Claim".
 const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
 
@@ -58,13 +62,21 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         // One listener from here on: a Ctrl-C between two steps is kept for the next.
         let mut ended = pin!(ended());
         let folder = state.join("demo");
-        let source = tokio::select! {
-            source = release(&builder, &engine, &repo, &folder, ui) => source?,
-            () = ended.as_mut() => return Ok(()),
+        let ready = tokio::select! {
+            ready = release(&builder, &engine, &repo, &folder, ui) => ready?,
+            () = ended.as_mut() => {
+                ui.status("stopping");
+                return Ok(());
+            }
         };
-        serve(&engine, &source, &state, arguments.port, start, ended, ui).await
+        serve(&engine, ready, &state, arguments.port, start, ended, ui).await
     }
     .await;
+    // A check's container ends with the check, but is gone a little later. Whoever presses Ctrl-C again waits no more.
+    tokio::select! {
+        () = engine.idle() => {}
+        () = ended() => {}
+    }
     registry.stop().await;
     result.map(|()| Outcome::Done)
 }
@@ -115,6 +127,12 @@ impl Registry {
     }
 }
 
+/// A released image, and what all its containers get.
+struct Ready {
+    source: ImageSource,
+    spec: Spec,
+}
+
 /// Builds, pushes by digest, pulls, tests exactly that digest, and only then makes it public under its tags.
 async fn release(
     builder: &Builder,
@@ -122,7 +140,7 @@ async fn release(
     repo: &Reference,
     folder: &Path,
     ui: &Ui,
-) -> Result<ImageSource, CliError> {
+) -> Result<Ready, CliError> {
     let platform = Platform::host();
     let latest = repo.with_tag("latest");
     let built = builder.build(IMAGE, std::slice::from_ref(&platform), std::slice::from_ref(&latest)).await?;
@@ -145,11 +163,19 @@ async fn release(
         std::fs::create_dir_all(&layout)?;
         builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
     }
+    let spec = match compiled::keep(&settings::cache_folder(), engine, &source).await {
+        Ok(spec) => spec,
+        Err(reason) => {
+            ui.status(&format!("what Python compiles is not kept for the next start: {reason}"));
+            Spec::default()
+        }
+    };
     if released {
         ui.status("nothing changed since the last release");
-        return Ok(source);
+        return Ok(Ready { source, spec });
     }
-    for result in test::checks(builder, engine, &built, &source, &platform).await? {
+    // These are starts, too: what they compile is there for the first one of the user's.
+    for result in test::checks(builder, engine, &built, &source, &platform, &spec).await? {
         ui.status(&test::line(IMAGE, &platform, &result));
         if matches!(result.verdict, Verdict::Failed(_)) {
             return Err(CliError::failed(
@@ -159,7 +185,7 @@ async fn release(
         }
     }
     claim(builder, &built, repo, ui).await?;
-    Ok(source)
+    Ok(Ready { source, spec })
 }
 
 /// The first PUT of the release's own tag, then its aliases.
@@ -180,34 +206,46 @@ async fn claim(builder: &Builder, built: &Built, repo: &Reference, ui: &Ui) -> R
 /// Runs the image until the user ends it, which it waits for: nothing of the container is left then.
 async fn serve(
     engine: &Engine,
-    source: &ImageSource,
+    ready: Ready,
     state: &Path,
     port: u16,
     start: Instant,
     mut ended: Pin<&mut impl Future<Output = ()>>,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let compiled = compiled(&state.join("demo").join("compiled"), &source.manifest.hex()[..16])?;
     let log = std::sync::Mutex::new(std::fs::File::create(state.join("demo").join("log"))?);
+    let up = Arc::new(Notify::new());
+    // A published port leads to the container's own network, where it has to listen on all addresses.
+    let host = if engine.runtime.publishes() { "" } else { "127.0.0.1" };
     let spec = Spec {
-        command: Some(vec!["jupyterhub".to_owned(), format!("--port={port}")]),
+        command: Some(vec!["jupyterhub".to_owned(), format!("--JupyterHub.bind_url=http://{host}:{port}")]),
         network: Network::Host,
         publish: vec![port],
-        mounts: vec![Mount { source: compiled, target: COMPILED.to_owned(), read_only: false }],
-        on_line: Some(Arc::new(move |_: Stream, line: &str| {
-            use std::io::Write;
-            if let Ok(mut log) = log.lock() {
-                let _ = writeln!(log, "{line}");
+        on_line: Some(Arc::new({
+            let up = Arc::clone(&up);
+            move |_: Stream, line: &str| {
+                use std::io::Write;
+                if let Ok(mut log) = log.lock() {
+                    let _ = writeln!(log, "{line}");
+                }
+                if line.contains(UP) {
+                    up.notify_one();
+                }
             }
         })),
-        ..Spec::default()
+        ..ready.spec
     };
     let began = Instant::now();
-    let mut container = engine.start(source, spec).await?;
+    let mut container = engine.start(&ready.source, spec).await?;
     let address = format!("http://127.0.0.1:{port}");
     let deadline = began + Duration::from_secs(120);
     let authority = format!("127.0.0.1:{port}");
     loop {
+        tokio::select! {
+            said = tokio::time::timeout(ASK_ANYHOW, up.notified()) => drop(said),
+            _ = container.wait() => {}
+            () = ended.as_mut() => return stop(&mut container, ui).await,
+        }
         tokio::select! {
             answer = container.get(&authority, "/hub/login", Duration::from_secs(5)) => {
                 if answer == Ok(200) {
@@ -226,7 +264,6 @@ async fn serve(
                 "all it said is in .perijove/demo/log",
             ));
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let (took, total) = (began.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
     ui.status(&format!(
@@ -238,7 +275,7 @@ async fn serve(
     ui.result(
         &format!("JupyterHub is ready at {address}"),
         &json!({
-            "address": address, "runtime": engine.runtime.name(), "digest": source.manifest,
+            "address": address, "runtime": engine.runtime.name(), "digest": ready.source.manifest,
             "start_seconds": took, "seconds": total,
         }),
     )?;
@@ -255,24 +292,5 @@ async fn serve(
 async fn stop(container: &mut Container, ui: &Ui) -> Result<(), CliError> {
     ui.status("stopping");
     container.stop(Duration::from_secs(10)).await?;
-    Ok(())
-}
-
-/// The folder that keeps what this image's Python compiles; those of earlier images go.
-fn compiled(folder: &Path, image: &str) -> Result<PathBuf, CliError> {
-    let own = folder.join(image);
-    std::fs::create_dir_all(&own)?;
-    open_to_container(&own)?;
-    for other in std::fs::read_dir(folder)?.flatten().filter(|entry| entry.file_name() != image) {
-        // What stays costs only its space.
-        let _ = std::fs::remove_dir_all(other.path());
-    }
-    Ok(own)
-}
-
-/// Lets the container's user write, whoever it is on this machine: what lies there can be made again.
-fn open_to_container(folder: &Path) -> Result<(), CliError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777))?;
     Ok(())
 }

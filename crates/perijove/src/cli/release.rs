@@ -8,8 +8,8 @@ use perijove_oci::{Platform, Reference};
 use perijove_release::plan::{Branch, Candidate, Decision};
 use perijove_release::record::Record;
 use perijove_release::run::{Image, Release, Step};
-use perijove_runtime::Wanted;
 use perijove_runtime::check::Verdict;
+use perijove_runtime::{Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
@@ -154,7 +154,7 @@ async fn check(
     let source = test::layout_of(builder, built, layout.path()).await?;
     let mut fine = true;
     for platform in built.platforms.iter().map(|p| &p.platform).collect::<Vec<&Platform>>() {
-        for result in test::checks(builder, &engine, built, &source, platform).await? {
+        for result in test::checks(builder, &engine, built, &source, platform, &Spec::default()).await? {
             fine &= !matches!(result.verdict, Verdict::Failed(_));
             ui.status(&test::line(&built.name, platform, &result));
             if let Ok(mut tested) = tested.lock() {

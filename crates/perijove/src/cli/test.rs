@@ -5,7 +5,7 @@ use std::time::Duration;
 use perijove_build::{Builder, Built, Config};
 use perijove_oci::Platform;
 use perijove_runtime::check::{self, Check, CheckResult, Verdict};
-use perijove_runtime::{Engine, ImageSource, Settings, Wanted};
+use perijove_runtime::{Engine, ImageSource, Settings, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
@@ -36,7 +36,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         let layout = tempfile::tempdir()?;
         let source = layout_of(&builder, &built, layout.path()).await?;
         for platform in &platforms {
-            for result in checks(&builder, &engine, &built, &source, platform).await? {
+            for result in checks(&builder, &engine, &built, &source, platform, &Spec::default()).await? {
                 failed |= matches!(result.verdict, Verdict::Failed(_));
                 lines.push(line(name, platform, &result));
                 results.push(as_json(name, platform, &result));
@@ -72,18 +72,19 @@ pub async fn layout_of(
     Ok(ImageSource { layout: folder.to_owned(), manifest: digest, registry_reference: None })
 }
 
-/// Runs the checks of `perijove.toml` on one platform of a built image.
+/// Runs the checks of `perijove.toml` on one platform of a built image, in containers of `base`.
 pub async fn checks(
     builder: &Builder,
     engine: &Engine,
     built: &Built,
     source: &ImageSource,
     platform: &Platform,
+    base: &Spec,
 ) -> Result<Vec<CheckResult>, CliError> {
     let mut results = Vec::new();
     for check in &builder.config.image(&built.name)?.test {
         let check = settle(&built.name, check, &built.version)?;
-        results.push(check::run(engine, source, platform, &check).await?);
+        results.push(check::run(engine, source, platform, &check, base).await?);
     }
     Ok(results)
 }

@@ -3,11 +3,14 @@
 Anybody may sign in as anybody, and all of them are one account of the system:
 this is for trying JupyterHub out, never for a network that others can reach.
 Everything below can be overridden on the command line, as in
-`jupyterhub --ip=0.0.0.0 --port=9000`.
+`jupyterhub --JupyterHub.bind_url=http://:9000`.
 """
 
 import os
 import socket
+from functools import partial
+
+from jupyterhub import utils
 
 c = get_config()  # noqa: F821 (JupyterHub defines it)
 
@@ -19,8 +22,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-c.JupyterHub.ip = "127.0.0.1"
-c.JupyterHub.port = 8000
+# One setting: JupyterHub warns where it finds `ip` or `port` beside it.
+c.JupyterHub.bind_url = "http://127.0.0.1:8000"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{free_port()}"
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{free_port()}"
 c.ConfigurableHTTPProxy.command = ["configurable-http-proxy"]
@@ -30,6 +33,10 @@ c.ConfigurableHTTPProxy.pid_file = "/tmp/jupyterhub-proxy.pid"
 # in memory also spares the migrations at every start.
 c.JupyterHub.db_url = "sqlite://"
 c.JupyterHub.cookie_secret = os.urandom(32)
+
+# JupyterHub asks less and less often whether its proxy and users' servers are up:
+# right for thousands of them, a second of waiting for each here.
+utils.exponential_backoff = partial(utils.exponential_backoff, scale_factor=1)
 
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.admin_users = {"admin"}

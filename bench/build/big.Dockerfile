@@ -1,0 +1,4 @@
+# An image of large files.
+ARG BASE
+FROM ${BASE}
+COPY rootfs /
