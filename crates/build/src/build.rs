@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use perijove_oci::Blob as Content;
 use perijove_oci::client::Client;
 use perijove_oci::content::ImageContent;
@@ -326,10 +327,13 @@ impl Builder {
         reuse::restore(&self.client, &self.cache, previous, &needed).await?;
         materialise::materialise(&self.origins, &self.cache, &needed).await?;
         let all = Arc::new(parts.to_vec());
-        for at in wanted {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let work = wanted.into_iter().map(|at| {
             let (cache, parts, group) = (self.cache.clone(), Arc::clone(&all), groups[at].clone());
-            made.insert(at, blocking(move || cache.make(&parts, &group)).await?);
-        }
+            async move { Ok::<_, Error>((at, blocking(move || cache.make(&parts, &group)).await?)) }
+        });
+        let new: Vec<(usize, Layer)> = stream::iter(work).buffer_unordered(cores).try_collect().await?;
+        made.extend(new);
         for (at, group) in groups.iter().enumerate() {
             let (descriptor, blob, content, list) = match (made.remove(&at), previous.layers.get(&group.key))
             {

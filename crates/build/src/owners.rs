@@ -71,6 +71,7 @@ mod tests {
             class: Class::Code,
             pieces: BTreeMap::new(),
             owned: owned.collect(),
+            folders: Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::lock::wheels::WheelChoice;
 use crate::unpack::WheelOptions;
 
 /// Version of the layer format. Raise it when the same part would become other bytes: it is in every key.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Kinds of parts, in the order in which their layers lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

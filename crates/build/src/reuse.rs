@@ -10,7 +10,7 @@ use perijove_oci::client::Client;
 use perijove_oci::{Descriptor, Digest, Reference};
 
 use crate::layer::contents::MAX_BYTES;
-use crate::layer::piece::{self, Class, PieceInfo};
+use crate::layer::piece::{Class, PieceInfo};
 use crate::layer::plan::{classes, unit_id};
 use crate::layer::write::LayerCache;
 use crate::layer::{Contents, PartInfo};
@@ -66,7 +66,7 @@ pub async fn restore(client: &Client, cache: &LayerCache, previous: &Previous, p
     let work = plans.map(|(part, found)| async move {
         let mut pieces = Vec::new();
         for cut in found.cuts {
-            let Some(bytes) = cut.fetch(client, cache).await? else { return Ok(()) };
+            let Some(bytes) = cut.fetch(client).await? else { return Ok(()) };
             pieces.push((cut.class, bytes));
         }
         let (cache, part) = (cache.clone(), part.clone());
@@ -90,7 +90,7 @@ struct Cut<'a> {
 }
 
 fn find<'a>(part: &Part, layers: &[(&'a Known, Arc<Contents>)]) -> Option<Found<'a>> {
-    let mut info = PartInfo { pieces: BTreeMap::new(), owned: Vec::new() };
+    let mut info = PartInfo { pieces: BTreeMap::new(), owned: Vec::new(), folders: Vec::new() };
     let (mut cuts, mut seen) = (Vec::new(), false);
     for &class in classes(part) {
         let id = unit_id(part, class);
@@ -103,6 +103,7 @@ fn find<'a>(part: &Part, layers: &[(&'a Known, Arc<Contents>)]) -> Option<Found<
         seen = true;
         info.pieces.clone_from(&listed.pieces);
         info.owned.extend(listed.owned.iter().cloned());
+        info.folders.extend(listed.folders.iter().cloned());
         if let Some(piece) = listed.pieces.get(&class).cloned() {
             cuts.push(Cut { layer, class, offset, piece });
         }
@@ -113,14 +114,12 @@ fn find<'a>(part: &Part, layers: &[(&'a Known, Arc<Contents>)]) -> Option<Found<
 
 impl Cut<'_> {
     /// The piece's bytes, checked; `None` when the registry gives no parts of blobs or other bytes than those.
-    async fn fetch(&self, client: &Client, cache: &LayerCache) -> Result<Option<Bytes>> {
+    async fn fetch(&self, client: &Client) -> Result<Option<Bytes>> {
         let Ok(length) = usize::try_from(self.piece.size) else { return Ok(None) };
         let Known { repo, descriptor, .. } = self.layer;
         let Some(bytes) = client.blob_range(repo, descriptor, self.offset, length).await? else {
             return Ok(None);
         };
-        let end = piece::end_mark(cache.compression())?;
-        let found = Digest::sha256(&[&bytes[..], &end[..]].concat());
-        Ok((found == self.piece.alone.digest).then_some(bytes))
+        Ok((Digest::sha256(&bytes) == self.piece.digest).then_some(bytes))
     }
 }

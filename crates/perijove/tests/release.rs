@@ -28,7 +28,9 @@ const BUILDS: &[&str] = &["--create-only", r"\d+\.\d+\.\d+.*-\d+"];
 /// Two images of plain files.
 fn repository(hub: &str, lab: &str, content: &str) -> Repository {
     let image = |name: &str, version: &str| {
-        format!("[image.{name}]\nversion = \"{version}\"\nfiles = \"rootfs\"\ncommand = [\"/bin/{name}\"]\n")
+        format!(
+            "[image.{name}]\nversion = \"{version}\"\nbase = {{ debian = \"trixie\" }}\nfiles = \"rootfs\"\ncommand = [\"/bin/{name}\"]\n"
+        )
     };
     let toml = format!(
         "[repository]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\ndefault-branch = \"main\"\n\n{}\n{}",
@@ -37,6 +39,7 @@ fn repository(hub: &str, lab: &str, content: &str) -> Repository {
     );
     let repository = Repository::new(&toml);
     for image in ["hub", "lab"] {
+        repository.lock_debs(image, &[]);
         repository.write(&format!("images/{image}/rootfs/etc/{image}"), &format!("{image} {content}\n"));
     }
     repository

@@ -1,6 +1,6 @@
 //! Reads an OCI image layout and the files in its layers, without any of the code under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,11 @@ impl Layout {
         for layer in manifest["layers"].as_array().unwrap() {
             let blob = self.blob(layer["digest"].as_str().unwrap());
             let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&blob[..]));
+            let mut seen = BTreeSet::new();
             for entry in archive.entries().unwrap() {
                 let mut entry = entry.unwrap();
+                let path = entry.path().unwrap().display().to_string();
+                assert!(seen.insert(path.trim_end_matches('/').to_owned()), "{path}: twice in one layer");
                 if entry.header().entry_type().is_dir() {
                     continue;
                 }

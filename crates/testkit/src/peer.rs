@@ -1,4 +1,4 @@
-//! Debian's docker-registry as a process: the peer of the embedded registry.
+//! Programs of others: Debian's docker-registry, the peer of the embedded registry, and Podman, which takes images.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -74,4 +74,20 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs podman with a store of its own below `root`; whether it ended well, and what it said.
+pub fn podman(root: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new("podman")
+        .args(["--storage-driver", "vfs", "--root"])
+        .arg(root.join("store"))
+        .arg("--runroot")
+        .arg(root.join("run"))
+        .args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
 }

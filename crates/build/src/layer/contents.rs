@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::piece::{Class, Owned, PartInfo, PieceInfo};
+use super::piece::{Class, Folder, Owned, PartInfo, PieceInfo};
 use super::plan::{Group, unit_id};
+use crate::entry::Entry;
 use crate::part::Part;
 use crate::{Error, Result};
 
@@ -25,6 +26,8 @@ const ZSTD_LEVEL: i32 = 9;
 /// The pieces of a layer, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
+    /// Compressed bytes of the folders, which come first.
+    pub folders_size: u64,
     /// In the order in which they lie.
     pub pieces: Vec<Listed>,
 }
@@ -42,6 +45,8 @@ pub struct Listed {
     pub pieces: BTreeMap<Class, PieceInfo>,
     /// The files of this piece.
     pub owned: Vec<Owned>,
+    /// Its folders.
+    pub folders: Vec<Folder>,
 }
 
 impl Contents {
@@ -54,16 +59,30 @@ impl Contents {
         let mut pieces = Vec::new();
         for unit in &group.units {
             let part = &parts[unit.part];
-            let PartInfo { pieces: all, owned } = info(part)?;
+            let PartInfo { pieces: all, owned, folders } = info(part)?;
             pieces.push(Listed {
                 id: unit_id(part, unit.class),
                 part: format!("{} {}", part.name, part.version).trim_end().to_owned(),
                 class: unit.class,
                 owned: owned.into_iter().filter(|owned| owned.class == unit.class).collect(),
+                folders: folders.into_iter().filter(|folder| folder.class == unit.class).collect(),
                 pieces: all,
             });
         }
-        Some(Contents { pieces })
+        Some(Contents { folders_size: 0, pieces })
+    }
+
+    /// Each folder of the layer once, parents first. Of pieces that differ in one the last counts, as it would
+    /// when they were unpacked one after the other.
+    pub fn folders(&self) -> impl Iterator<Item = Entry> {
+        let all = self.pieces.iter().flat_map(|listed| &listed.folders);
+        let by_path: BTreeMap<&str, &Folder> = all.map(|folder| (folder.path.as_str(), folder)).collect();
+        by_path.into_values().map(Folder::entry).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether nothing lies in the layer.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.iter().all(|listed| listed.folders.is_empty() && listed.size() == 0)
     }
 
     /// The bytes of the blob.
@@ -81,7 +100,7 @@ impl Contents {
 
     /// A piece by its name, and where it begins in the compressed layer.
     pub fn find(&self, id: &str) -> Option<(u64, &Listed)> {
-        let mut offset = 0u64;
+        let mut offset = self.folders_size;
         for listed in &self.pieces {
             if listed.id == id {
                 return Some((offset, listed));
@@ -103,29 +122,41 @@ impl Listed {
 mod tests {
     use perijove_oci::Digest;
 
-    use super::super::piece::Blob;
     use super::*;
 
     fn listed(id: &str, size: Option<u64>) -> Listed {
         let digest = Digest::sha256(id.as_bytes());
-        let alone = Blob { digest: digest.clone(), size: 9, diff_id: digest };
-        let pieces = size.map(|size| (Class::Code, PieceInfo { size, alone })).into_iter().collect();
+        let pieces = size.map(|size| (Class::Code, PieceInfo { size, digest })).into_iter().collect();
+        let folder = |path: &str, mode| Folder {
+            path: path.to_owned(),
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 1,
+            class: Class::Code,
+        };
+        let folders = vec![folder("usr", 0o755), folder("usr/share", if id == "c" { 0o700 } else { 0o755 })];
         let owned = vec![Owned { path: format!("usr/{id}"), what: "link:x".into(), class: Class::Code }];
-        Listed { id: id.to_owned(), part: id.to_owned(), class: Class::Code, pieces, owned }
+        Listed { id: id.to_owned(), part: id.to_owned(), class: Class::Code, pieces, owned, folders }
     }
 
     #[test]
     fn finds_where_a_piece_begins() {
-        let contents =
-            Contents { pieces: vec![listed("a", Some(7)), listed("b", None), listed("c", Some(5))] };
+        let contents = Contents {
+            folders_size: 3,
+            pieces: vec![listed("a", Some(7)), listed("b", None), listed("c", Some(5))],
+        };
         let offset = |id| contents.find(id).map(|(offset, listed)| (offset, listed.size()));
-        assert_eq!([offset("a"), offset("b"), offset("c")], [Some((0, 7)), Some((7, 0)), Some((7, 5))]);
+        assert_eq!([offset("a"), offset("b"), offset("c")], [Some((3, 7)), Some((10, 0)), Some((10, 5))]);
         assert_eq!(offset("d"), None);
+        let folders: Vec<(String, u32)> =
+            contents.folders().map(|folder| (folder.path, folder.mode)).collect();
+        assert_eq!(folders, [("usr".to_owned(), 0o755), ("usr/share".to_owned(), 0o700)], "each once");
     }
 
     #[test]
     fn reads_back_what_it_wrote_and_nothing_else() {
-        let contents = Contents { pieces: vec![listed("a", Some(7))] };
+        let contents = Contents { folders_size: 0, pieces: vec![listed("a", Some(7))] };
         let bytes = contents.encode().unwrap();
         assert_eq!(Contents::decode(&bytes).unwrap(), contents);
         assert_eq!(Contents::decode(&bytes[..bytes.len() - 1]), None);

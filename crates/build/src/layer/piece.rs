@@ -1,10 +1,11 @@
 //! Pieces: a part's files as a run of tar entries, compressed once and kept by the part's key.
 //!
-//! A part is one piece, or a few when its files change at different paces ([`Class`]). A piece has its own
-//! parent folders and no end-of-archive mark, so pieces can be laid one behind the other in any layer, and a
-//! part's bytes never depend on its neighbours.
+//! A part is one piece, or a few when its files change at different paces ([`Class`]). A piece has no folders and
+//! no end-of-archive mark, so pieces can be laid one behind the other in any layer, and a part's bytes never
+//! depend on its neighbours. A layer begins with the folders of all its pieces, each once: Docker and Podman refuse
+//! a layer that names a path twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -56,10 +57,35 @@ pub struct Owned {
 /// What is known of a written piece.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceInfo {
-    /// Compressed bytes, without the end mark.
+    /// Compressed bytes.
     pub size: u64,
-    /// Digest and size of the layer that holds this piece alone.
-    pub alone: Blob,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// A folder of a piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Path in the image.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    /// The piece that needs it.
+    pub class: Class,
+}
+
+impl Folder {
+    /// As an entry of a layer.
+    pub fn entry(&self) -> Entry {
+        let Folder { path, mode, uid, gid, mtime, .. } = self.clone();
+        Entry { path, kind: Kind::Directory, mode, uid, gid, mtime }
+    }
 }
 
 /// A compressed layer: its digest and size, and the digest of its uncompressed tar.
@@ -80,6 +106,8 @@ pub struct PartInfo {
     pub pieces: BTreeMap<Class, PieceInfo>,
     /// The files, in the part's order; folders are nobody's.
     pub owned: Vec<Owned>,
+    /// The folders of each piece, by path.
+    pub folders: Vec<Folder>,
 }
 
 /// The end of a layer: two zero blocks (POSIX pax, "ustar Interchange Format"), compressed.
@@ -94,13 +122,13 @@ pub struct PieceWriter {
     folder: tempfile::TempDir,
     open: BTreeMap<Class, OpenPiece>,
     owned: Vec<Owned>,
-    parents: BTreeMap<String, Entry>,
+    /// The part's folders, and which pieces need them.
+    folders: BTreeMap<String, (Entry, BTreeSet<Class>)>,
 }
 
 struct OpenPiece {
-    out: TeeHash<ChunkWriter<TeeHash<BufWriter<File>>>>,
+    out: ChunkWriter<TeeHash<BufWriter<File>>>,
     path: PathBuf,
-    folders: std::collections::BTreeSet<String>,
 }
 
 /// Passes bytes on and digests them.
@@ -137,7 +165,7 @@ impl PieceWriter {
             folder: new_folder(root)?,
             open: BTreeMap::new(),
             owned: Vec::new(),
-            parents: BTreeMap::new(),
+            folders: BTreeMap::new(),
         })
     }
 
@@ -148,8 +176,8 @@ impl PieceWriter {
             Slot::Vacant(slot) => {
                 let path = self.folder.path().join(file_name(class, self.compression));
                 let file = File::create_new(&path).map_err(Error::io(&path))?;
-                let chunks = ChunkWriter::new(self.compression, TeeHash::new(BufWriter::new(file)));
-                Ok(slot.insert(OpenPiece { out: TeeHash::new(chunks), path, folders: Default::default() }))
+                let out = ChunkWriter::new(self.compression, TeeHash::new(BufWriter::new(file)));
+                Ok(slot.insert(OpenPiece { out, path }))
             }
         }
     }
@@ -157,20 +185,17 @@ impl PieceWriter {
     /// Puts the folder in place as `target`.
     pub fn finish(self, target: &Path) -> Result<PartInfo> {
         let mut pieces = BTreeMap::new();
-        let end = end_mark(self.compression)?;
         for (class, piece) in self.open {
-            let mut diff = piece.out.digester;
-            diff.update(&[0; 1024]);
-            let hashed = piece.out.inner.finish().map_err(Error::io(&piece.path))?;
-            let mut file = hashed.inner;
-            file.flush().map_err(Error::io(&piece.path))?;
-            let mut digester = hashed.digester;
-            digester.update(&end);
-            let size = hashed.length + end.len() as u64;
-            let alone = Blob { digest: digester.finish(), size, diff_id: diff.finish() };
-            pieces.insert(class, PieceInfo { size: hashed.length, alone });
+            let mut hashed = piece.out.finish().map_err(Error::io(&piece.path))?;
+            hashed.flush().map_err(Error::io(&piece.path))?;
+            pieces.insert(class, PieceInfo { size: hashed.length, digest: hashed.digester.finish() });
         }
-        let info = PartInfo { pieces, owned: self.owned };
+        let mut folders = Vec::new();
+        for (Entry { path, mode, uid, gid, mtime, .. }, classes) in self.folders.into_values() {
+            let folder = |class| Folder { path: path.clone(), mode, uid, gid, mtime, class };
+            folders.extend(classes.into_iter().map(folder));
+        }
+        let info = PartInfo { pieces, owned: self.owned, folders };
         put_in_place(self.folder, target, &info)?;
         Ok(info)
     }
@@ -210,44 +235,29 @@ const INFO: &str = "part.json";
 
 impl Sink for PieceWriter {
     fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
-        if entry.kind == Kind::Directory && self.split {
-            // A split part writes a folder into a piece when the first file below it comes.
-            self.parents.insert(entry.path.clone(), entry);
+        if entry.kind == Kind::Directory {
+            // A folder of a split part is in a piece when a file below it is.
+            let classes = if self.split { BTreeSet::new() } else { BTreeSet::from([Class::Code]) };
+            self.folders.insert(entry.path.clone(), (entry, classes));
             return Ok(());
         }
         let class = if self.split { class_of(&entry.path) } else { Class::Code };
-        let mut missing = Vec::new();
-        if self.split {
-            let path = entry.path.clone();
-            let known = std::mem::take(&mut self.parents);
-            let piece = self.piece(class)?;
-            for (at, _) in path.match_indices('/') {
-                if piece.folders.insert(path[..at].to_owned())
-                    && let Some(folder) = known.get(&path[..at])
-                {
-                    missing.push(folder.clone());
-                }
+        for (at, _) in entry.path.match_indices('/') {
+            if let Some((_, classes)) = self.folders.get_mut(&entry.path[..at]) {
+                classes.insert(class);
             }
-            self.parents = known;
         }
         let place = self.folder.path().to_owned();
-        let what = {
-            let piece = self.piece(class)?;
-            for folder in &missing {
-                tarball::append(&mut piece.out, folder, &mut io::empty()).map_err(Error::io(&place))?;
-            }
-            let mut content = HashRead { inner: content, digester: Digester::new(Algorithm::Sha256) };
-            tarball::append(&mut piece.out, &entry, &mut content).map_err(Error::io(&place))?;
-            match &entry.kind {
-                Kind::Directory => None,
-                Kind::File { .. } => Some(format!("file:{}", &content.digester.finish().hex()[..16])),
-                Kind::Symlink { target } => Some(format!("link:{target}")),
-                Kind::Hardlink { target } => Some(format!("hard:{target}")),
-            }
+        let piece = self.piece(class)?;
+        let mut content = HashRead { inner: content, digester: Digester::new(Algorithm::Sha256) };
+        tarball::append(&mut piece.out, &entry, &mut content).map_err(Error::io(&place))?;
+        let what = match &entry.kind {
+            Kind::Directory => return Ok(()),
+            Kind::File { .. } => format!("file:{}", &content.digester.finish().hex()[..16]),
+            Kind::Symlink { target } => format!("link:{target}"),
+            Kind::Hardlink { target } => format!("hard:{target}"),
         };
-        if let Some(what) = what {
-            self.owned.push(Owned { path: entry.path, what, class });
-        }
+        self.owned.push(Owned { path: entry.path, what, class });
         Ok(())
     }
 }
@@ -291,7 +301,7 @@ mod tests {
         let put = |mark: &str| {
             let folder = new_folder(cache.path()).unwrap();
             fs::write(folder.path().join("code.tar.gz"), mark).unwrap();
-            let info = PartInfo { pieces: BTreeMap::new(), owned: Vec::new() };
+            let info = PartInfo { pieces: BTreeMap::new(), owned: Vec::new(), folders: Vec::new() };
             put_in_place(folder, &target, &info).unwrap();
             fs::read_to_string(target.join("code.tar.gz")).unwrap()
         };

@@ -8,10 +8,11 @@ use perijove_oci::Blob as Content;
 use perijove_oci::{Algorithm, Descriptor, Digest, Digester};
 use serde::{Deserialize, Serialize};
 
-use super::compress::{self, Compression};
+use super::compress::{self, ChunkWriter, Compression};
 use super::contents::{self, Contents};
 use super::piece::{self, Blob, Class, PartInfo, PieceWriter};
 use super::plan::{Group, is_split};
+use super::tarball;
 use crate::part::Part;
 use crate::{Error, Result};
 
@@ -151,19 +152,29 @@ impl LayerCache {
         whole.then(|| Layer::Local(Box::new(Local { blob, files, contents })))
     }
 
-    /// The files that make the layer, in order, with the end mark; none if a part is not in the cache.
-    fn files(&self, parts: &[Part], group: &Group) -> Option<Vec<PathBuf>> {
+    /// The files that make the layer of these contents, in order, between its folders and the end mark.
+    fn files(&self, parts: &[Part], group: &Group, contents: &mut Contents) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for unit in &group.units {
-            let part = &parts[unit.part];
-            if self.part(part)?.pieces.contains_key(&unit.class) {
-                files.push(self.part_folder(part).join(piece::file_name(unit.class, self.compression)));
+        let mut folders = ChunkWriter::new(self.compression, Vec::new());
+        for folder in contents.folders() {
+            tarball::append(&mut folders, &folder, &mut io::empty()).map_err(Error::io(&self.root))?;
+        }
+        let folders = folders.finish().map_err(Error::io(&self.root))?;
+        if !folders.is_empty() {
+            let extension = format!("folders.{}", self.compression.extension());
+            let path = self.record_path(group).with_extension(extension);
+            write_whole(&path, &folders)?;
+            contents.folders_size = folders.len() as u64;
+            files.push(path);
+        }
+        for (unit, listed) in group.units.iter().zip(&contents.pieces) {
+            if listed.pieces.contains_key(&unit.class) {
+                let folder = self.part_folder(&parts[unit.part]);
+                files.push(folder.join(piece::file_name(unit.class, self.compression)));
             }
         }
-        if !files.is_empty() {
-            files.push(self.end_mark().ok()?);
-        }
-        Some(files)
+        files.push(self.end_mark()?);
+        Ok(files)
     }
 
     fn end_mark(&self) -> Result<PathBuf> {
@@ -181,20 +192,17 @@ impl LayerCache {
             reason: format!("layer `{}` lost a part in the cache while it was made", group.label),
             hint: "run it again, and do not empty the cache meanwhile".to_owned(),
         };
-        let files = self.files(parts, group).ok_or_else(missing)?;
         let path = self.record_path(group);
         let json =
             |record: Option<&Record>| serde_json::to_vec(&record).map_err(|e| Error::io(&path)(e.into()));
-        let blob = match &files[..] {
-            [] => {
-                write_whole(&path, &json(None)?)?;
-                return Ok(Layer::Empty);
-            }
-            // One piece and the end mark: its digests were taken when it was written.
-            [_, _] => self.alone(parts, group).ok_or_else(missing)?,
-            _ => self.digest(&files)?,
-        };
-        let list = Contents::of(parts, group, |part| self.part(part)).ok_or_else(missing)?.encode()?;
+        let mut contents = Contents::of(parts, group, |part| self.part(part)).ok_or_else(missing)?;
+        if contents.is_empty() {
+            write_whole(&path, &json(None)?)?;
+            return Ok(Layer::Empty);
+        }
+        let files = self.files(parts, group, &mut contents)?;
+        let blob = self.digest(&files)?;
+        let list = contents.encode()?;
         let contents = Descriptor::of(contents::MEDIA_TYPE, &list);
         self.keep_contents(&contents, &list)?;
         let mut sizes = Vec::new();
@@ -205,13 +213,6 @@ impl LayerCache {
         let record = Record { blob, files: sizes, contents };
         write_whole(&path, &json(Some(&record))?)?;
         Ok(Layer::Local(Box::new(Local { blob: record.blob, files, contents: record.contents })))
-    }
-
-    fn alone(&self, parts: &[Part], group: &Group) -> Option<Blob> {
-        group
-            .units
-            .iter()
-            .find_map(|unit| Some(self.part(&parts[unit.part])?.pieces.get(&unit.class)?.alone.clone()))
     }
 
     fn digest(&self, files: &[PathBuf]) -> Result<Blob> {

@@ -1,13 +1,12 @@
 //! Archives: the same bytes for the same image, and podman takes them.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use perijove_oci::{Blob, Digest, Platform, archive, media};
 
 use crate::support::{image, image_of};
 use perijove_testkit::has;
+use perijove_testkit::peer::podman;
 
 fn names() -> Vec<String> {
     vec!["localhost/team/app:1.0".to_owned()]
@@ -65,22 +64,6 @@ fn nothing_is_left_of_an_archive_that_fails() {
     assert!(archive::write_docker_archive(&file, &image("one"), &amd64(), &["no-tag".to_owned()]).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert_eq!(fs::read(&file).unwrap(), b"old");
-}
-
-/// podman with a store of its own: whether it succeeded, and what it said.
-fn podman(root: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new("podman")
-        .args(["--storage-driver", "vfs", "--root"])
-        .arg(root.join("root"))
-        .arg("--runroot")
-        .arg(root.join("run"))
-        .args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    (output.status.success(), text)
 }
 
 #[test]
