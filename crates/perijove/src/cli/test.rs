@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use perijove_build::{Builder, Built, Config};
+use perijove_build::{Builder, Built};
 use perijove_oci::Platform;
 use perijove_runtime::check::{self, Check, CheckResult, Verdict};
 use perijove_runtime::{Engine, ImageSource, Settings, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome};
+use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::{Ui, seconds};
 
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     let images = config.select(&arguments.images)?;
     let builder = settings::builder(config, None, None, &ui.reporter())?;
     let engine = engine(arguments.runtime, ui).await?;
