@@ -7,19 +7,17 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod loopback;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loopback::{has, skip};
 use perijove_build::Fetcher;
 use perijove_build::lock::index::{Index, IndexSettings};
 use perijove_build::lock::wheels::{Input, PythonTarget, Request, Upgrade, lock, tags};
 use perijove_build::lock::{Npm, NpmLock, RequirementsLock};
 use perijove_oci::report::Silent;
+use perijove_testkit::{has, skip};
 
 /// The folder of conformance inputs, where this machine has it.
 fn shared() -> Option<PathBuf> {

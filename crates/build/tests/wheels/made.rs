@@ -15,7 +15,7 @@ use perijove_oci::{Digest, Event, Reporter};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::loopback::{Answer, Asked, Server};
+use perijove_testkit::web::{Answer, Asked, Server};
 
 /// A file of the index.
 #[derive(Clone)]

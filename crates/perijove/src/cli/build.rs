@@ -148,7 +148,7 @@ async fn write(
     let name = format!("localhost/{}:{}", built.name, tag_text(&built.version));
     let output = output.clone();
     let platform = platforms.iter().find(|p| **p == Platform::host()).or(platforms.first()).cloned();
-    perijove_build::materialise::blocking(move || {
+    perijove_build::blocking(move || {
         match &output {
             Output::Layout(dir) => perijove_oci::layout::write_layout(dir, &content, Some(&tag))?,
             Output::OciArchive(file) => perijove_oci::archive::write_oci_archive(file, &content, Some(&tag))?,

@@ -65,7 +65,7 @@ pub async fn layout_of(
     let content =
         builder.client.localize(built.content.clone(), &blobs, perijove_oci::push::PARALLEL).await?;
     let (dir, digest) = (folder.to_owned(), built.digest.clone());
-    perijove_build::materialise::blocking(move || {
+    perijove_build::blocking(move || {
         perijove_oci::layout::write_layout(&dir, &content, None).map_err(Into::into)
     })
     .await?;
