@@ -13,7 +13,7 @@ TEST_PACKAGES := docker-registry podman runc buildah busybox-static chromium fon
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build test lint tools-demo tools-test tools-lint bench clean
+.PHONY: help demo build test lint tools-demo tools-test tools-lint tools-fuzz bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,19 @@ bench: ## say which benchmarks there are, and how to run them
 	@echo "cargo bench -p perijove-tags: the tag rule"
 	@echo "Both scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
 
+# Of cargo-fuzz only the driver is used: with no sanitizer the stable compiler does, told to take unstable flags.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+FUZZ := RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(CURDIR)/target/fuzz cargo fuzz
+
+fuzz: tools-fuzz ## send noise to what reads archives, locks, pages and tags; FUZZ_SECONDS=60 for each
+	@cd fuzz && $(FUZZ) build --fuzz-dir . --sanitizer none --dev
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "==> $$target"; mkdir -p target/fuzz/corpus/$$target && cd fuzz && \
+	  $(FUZZ) run --fuzz-dir . --sanitizer none --dev $$target ../target/fuzz/corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 && cd .. || exit 1; \
+	done
+
 clean: ## remove what was built and the embedded registry
 	rm -rf target .perijove
 
@@ -47,6 +60,8 @@ tools-demo: $(TOOLS)/uv.ok
 tools-test: $(TOOLS)/uv.ok $(TOOLS)/apt.ok
 
 tools-lint: $(TOOLS)/deny.ok
+
+tools-fuzz: $(TOOLS)/fuzz.ok
 
 # uv resolves Python locks and tells which index is in force.
 $(TOOLS)/uv.ok:
@@ -67,4 +82,9 @@ $(TOOLS)/apt.ok: Makefile
 $(TOOLS)/deny.ok:
 	@mkdir -p $(TOOLS)
 	@command -v cargo-deny >/dev/null || { echo "==> installing cargo-deny"; cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny; }
+	@touch $@
+
+$(TOOLS)/fuzz.ok:
+	@mkdir -p $(TOOLS)
+	@command -v cargo-fuzz >/dev/null || { echo "==> installing cargo-fuzz"; cargo install --quiet --locked --debug --root $(TOOLS) cargo-fuzz; }
 	@touch $@

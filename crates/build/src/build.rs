@@ -10,6 +10,7 @@ use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, media};
 use serde::Serialize;
 
+use crate::blocking;
 use crate::config::{Base, Config};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
@@ -17,7 +18,7 @@ use crate::image::{self, Facts, PlacedLayer};
 use crate::layer::plan::{self, Group};
 use crate::layer::write::{Layer, LayerCache};
 use crate::locks::{self, Locks};
-use crate::materialise::{self, Origins, blocking};
+use crate::materialise::{self, Origins};
 use crate::part::{Part, PartKind};
 use crate::parts::{Inherited, Parts};
 use crate::pending::{Pending, json};

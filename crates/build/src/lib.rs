@@ -4,6 +4,7 @@
 //! `unpack/` turns packages into entries and `layer/` packs those into layers; `image` and `sbom` describe the
 //! result; `build` runs it all. `dockerfile/` has another program make the layers instead. Decisions are pure; `fetch`, `materialise` and `layer/write` do I/O.
 
+mod blocking;
 pub mod build;
 pub mod config;
 pub mod dockerfile;
@@ -24,6 +25,7 @@ pub mod reuse;
 pub mod sbom;
 pub mod unpack;
 
+pub use blocking::blocking;
 pub use build::{Builder, Built, BuiltPlatform};
 pub use config::Config;
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@ use perijove_oci::Platform;
 
 use crate::config::{Base, Config, Image};
 use crate::lock::debs::DebsLock;
+use crate::lock::journal;
 use crate::lock::npm::NpmLock;
 use crate::lock::requirements::RequirementsLock;
 use crate::lock::wheels::PythonTarget;
@@ -72,6 +73,7 @@ impl Locks {
     /// Reads them.
     pub fn read(config: &Config, name: &str) -> Result<Self> {
         let paths = LockPaths::of(config, name)?;
+        let _reading = journal::reading(&config.root)?;
         let place = |path: &PathBuf| path.strip_prefix(&config.root).unwrap_or(path).display().to_string();
         let mut locks = Locks { debs: None, python: None, npm: None, npm_asked: Vec::new() };
         if let Some((_, lock)) = &paths.debs {

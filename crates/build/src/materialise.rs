@@ -19,7 +19,7 @@ use crate::lock::index::{Index, IndexSettings};
 use crate::lock::npm::Npm;
 use crate::part::{Part, PartKind, Source};
 use crate::unpack;
-use crate::{Error, Result};
+use crate::{Error, Result, blocking};
 
 /// Where the CA bundle lies, relative to the root.
 pub const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -175,15 +175,6 @@ pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) 
         }
     });
     stream::iter(work).buffered(ABREAST.max(cores)).try_collect().await
-}
-
-/// Runs what blocks on a thread for it.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        Err(_) => Err(Error::Refused { reason: "the program is ending".to_owned(), hint: String::new() }),
-    }
 }
 
 fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Result<()> {

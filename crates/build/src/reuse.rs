@@ -9,12 +9,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use perijove_oci::client::Client;
 use perijove_oci::{Descriptor, Digest, Reference};
 
+use crate::blocking;
 use crate::layer::contents::MAX_BYTES;
 use crate::layer::piece::{Class, PieceInfo};
 use crate::layer::plan::{classes, unit_id};
 use crate::layer::write::LayerCache;
 use crate::layer::{Contents, PartInfo};
-use crate::materialise::blocking;
 use crate::part::Part;
 use crate::previous::{Known, Previous};
 use crate::{Error, Result};

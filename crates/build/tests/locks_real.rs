@@ -7,19 +7,17 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod loopback;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loopback::{has, skip};
 use perijove_build::Fetcher;
 use perijove_build::lock::index::{Index, IndexSettings};
 use perijove_build::lock::wheels::{Input, PythonTarget, Request, Upgrade, lock, tags};
-use perijove_build::lock::{Npm, NpmLock, RequirementsLock, write_all};
+use perijove_build::lock::{Npm, NpmLock, RequirementsLock};
 use perijove_oci::report::Silent;
+use perijove_testkit::{has, skip};
 
 /// The folder of conformance inputs, where this machine has it.
 fn shared() -> Option<PathBuf> {
@@ -87,7 +85,7 @@ async fn locks_the_newest_freeze() {
     );
 
     // Present pins are kept, so that locking again changes nothing; and uv takes the file.
-    write_all(&[(folder.path().join("requirements.txt"), locked.text.clone().into_bytes())]).unwrap();
+    std::fs::write(folder.path().join("requirements.txt"), &locked.text).unwrap();
     let request = Request { old: Some(&parsed), ..request };
     assert_eq!(lock(&index, &request).await.unwrap().text, locked.text);
     let uv = Command::new("uv")

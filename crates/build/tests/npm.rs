@@ -6,16 +6,15 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod loopback;
-
 use std::io::Write;
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use loopback::{Answer, Server, has};
 use perijove_build::lock::wheels::Upgrade;
 use perijove_build::lock::{Npm, NpmLock};
+use perijove_testkit::has;
+use perijove_testkit::web::{Answer, Server};
 use sha2::{Digest, Sha512};
 
 struct Package {

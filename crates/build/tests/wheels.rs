@@ -6,18 +6,18 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod loopback;
 #[path = "wheels/made.rs"]
 mod made;
 
 use std::process::Command;
 
-use loopback::{Answer, Server, has};
 use made::{Image, Made, Style, answer, sdist, serve, wheel};
 use perijove_build::lock::index::locate::WHEELS;
 use perijove_build::lock::wheels::{Input, Upgrade};
 use perijove_build::lock::{RequirementsLock, summary};
 use perijove_oci::Platform;
+use perijove_testkit::has;
+use perijove_testkit::web::{Answer, Server};
 
 fn amd64() -> Platform {
     "linux/amd64".parse().unwrap()

@@ -6,15 +6,14 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod loopback;
 #[path = "wheels/made.rs"]
 mod made;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loopback::{Answer, Server};
 use made::{Image, Style, answer, serve, wheel};
 use perijove_build::lock::RequirementsLock;
+use perijove_testkit::web::{Answer, Server};
 
 #[tokio::test]
 async fn a_bad_index_is_named() {

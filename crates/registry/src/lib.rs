@@ -20,4 +20,4 @@ mod tls;
 
 pub use error::Error;
 pub use server::{Server, serve};
-pub use settings::{Collect, Limits, Report, Settings, TlsFiles};
+pub use settings::{Collect, Limits, Mount, Report, Settings, TlsFiles};

@@ -42,7 +42,8 @@ impl Server {
     /// See [`Error`]; nothing is left open then.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         settings.check_exposure()?;
-        let Settings { listen, root, create_only, tls, access, limits, collect, report, .. } = settings;
+        let Settings { listen, root, create_only, tls, mount, access, limits, collect, report, .. } =
+            settings;
         let tls = tls.as_ref().map(tls::acceptor).transpose()?;
         let listen_error = |source| Error::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
@@ -53,7 +54,7 @@ impl Server {
             cache_bytes: limits.cache_bytes,
         };
         let store = Arc::new(Store::open(&root, options)?);
-        let app = App::new(store, limits.clone(), access, report);
+        let app = App::new(store, limits.clone(), mount, access, report);
         Ok(Server { listener, address, app, tls, limits, collect })
     }
 

@@ -21,6 +21,8 @@ pub struct Settings {
     pub create_only: CreateOnly,
     /// Certificate chain and key; without them plain HTTP is spoken.
     pub tls: Option<TlsFiles>,
+    /// From which repositories a blob may be mounted into another.
+    pub mount: Mount,
     /// Who may read and write what; without it everybody may do everything.
     pub access: Option<Access>,
     /// Listen beyond loopback without TLS or without users, because something in front provides them.
@@ -31,6 +33,35 @@ pub struct Settings {
     pub collect: Option<Collect>,
     /// Told about failures that a client only sees as a 500.
     pub report: Option<Report>,
+}
+
+/// Where a blob that a push names instead of sending it may come from (distribution-spec 1.1, "Mounting a blob from
+/// another repository"): always from repositories that the client may read, and there the registry may choose.
+/// What is not mounted is answered 202, and the client goes on with an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mount {
+    /// From the repository that the client names, and from any when it names none.
+    #[default]
+    Any,
+    /// Only from the repository that the client names.
+    Named,
+    /// From none: each repository has been sent all that it holds.
+    Never,
+}
+
+impl Mount {
+    /// All of them, by the names that [`FromStr`](std::str::FromStr) takes.
+    pub const NAMES: [(&str, Mount); 3] =
+        [("any", Mount::Any), ("named", Mount::Named), ("never", Mount::Never)];
+}
+
+impl std::str::FromStr for Mount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Mount::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, mount)| *mount).ok_or_else(|| format!("`{text}` is not any, named or never"))
+    }
 }
 
 /// Takes one line about a failure inside the registry.
@@ -113,6 +144,7 @@ impl Settings {
             root: root.into(),
             create_only: CreateOnly::none(),
             tls: None,
+            mount: Mount::Any,
             access: None,
             behind_proxy: false,
             limits: Limits::default(),

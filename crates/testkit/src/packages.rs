@@ -256,7 +256,7 @@ impl Packages {
 
     /// The paths asked for since the last call, sorted.
     pub fn requests(&self) -> Vec<String> {
-        self.server.requests()
+        self.server.paths()
     }
 
     /// The variables that name this server as index and as mirror.

@@ -124,6 +124,13 @@ impl Running {
         let _ = rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::INT);
     }
 
+    /// As a power cut does: no word of warning.
+    pub fn kill(mut self) {
+        let child = self.child.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ran {
         let output = self.child.take().unwrap().wait_with_output().unwrap();

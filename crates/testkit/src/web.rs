@@ -12,6 +12,10 @@ pub struct Asked {
     pub path: String,
     /// The first byte of a `Range: bytes=N-`.
     pub from: Option<usize>,
+    /// `Authorization`, as it came.
+    pub authorization: Option<String>,
+    /// `Accept`, or nothing.
+    pub accept: String,
 }
 
 /// What is answered.
@@ -70,11 +74,18 @@ impl Server {
         Server { address, log }
     }
 
-    /// The paths asked for since the last call, sorted.
+    /// The requests since the last call, `GET /path`, in the order they came.
     pub fn requests(&self) -> Vec<String> {
-        let mut all = std::mem::take(&mut *self.log.lock().unwrap());
-        all.sort();
-        all
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    /// The paths asked for since the last call, sorted.
+    pub fn paths(&self) -> Vec<String> {
+        let requests = self.requests();
+        let path = |line: &String| line.split_once(' ').map(|(_, path)| path.to_owned());
+        let mut paths: Vec<String> = requests.iter().filter_map(path).collect();
+        paths.sort();
+        paths
     }
 }
 
@@ -88,16 +99,21 @@ fn serve(
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut asked = Asked { method, path, from: None };
+    let mut asked = Asked { method, path, from: None, authorization: None, accept: String::new() };
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
         let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        if name.eq_ignore_ascii_case("range") {
-            asked.from = value.strip_prefix("bytes=").and_then(|v| v.trim_end_matches('-').parse().ok());
+        match name.to_ascii_lowercase().as_str() {
+            "range" => {
+                asked.from = value.strip_prefix("bytes=").and_then(|v| v.trim_end_matches('-').parse().ok());
+            }
+            "authorization" => asked.authorization = Some(value.to_owned()),
+            "accept" => asked.accept = value.to_owned(),
+            _ => {}
         }
     }
-    log.lock().unwrap().push(asked.path.clone());
+    log.lock().unwrap().push(format!("{} {}", asked.method, asked.path));
     let answer = answer(&asked);
     let mut head = format!(
         "HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {}\r\n",

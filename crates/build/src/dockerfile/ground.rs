@@ -6,8 +6,8 @@ use perijove_oci::{Platform, Reference, layout};
 use super::opened::Opened;
 use super::order::{BASE_TAG, Order};
 use super::tool::Tool;
+use crate::blocking;
 use crate::config::Base;
-use crate::materialise::blocking;
 use crate::{Builder, Error, Result};
 
 /// What an image stands on, on one platform.

@@ -20,12 +20,12 @@ use perijove_oci::{Digest, Platform, Reference, layout, media};
 pub(crate) use settings::conflict;
 pub use tool::Tool;
 
+use crate::blocking;
 use crate::build::{Built, BuiltPlatform, built_layer};
 use crate::config::{Base, Image};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
 use crate::locks::Locks;
-use crate::materialise::blocking;
 use crate::part::Part;
 use crate::pending::{Pending, json};
 use crate::{Builder, Error, Result, sbom};

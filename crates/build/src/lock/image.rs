@@ -1,12 +1,15 @@
 //! All locks of an image: which inputs it has, what they are locked for, and whether they are behind.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::debs::{self, DebsIn, DebsLock, DebsRequest};
+use super::index::locate::WHEELS;
+use super::journal::{self, Rewrite, Workspace};
 use super::wheels::{self, Input, Upgrade};
-use super::{Change, NpmLock, RequirementsLock, summary, write_all};
+use super::{Change, NpmLock, RequirementsLock, summary};
 use crate::config::Config;
 use crate::locks::{LockPaths, codename, lineage, python_target};
 use crate::materialise::Origins;
@@ -21,8 +24,10 @@ pub struct LockChange {
     pub lock: String,
     /// Packages, by name.
     pub changes: Vec<Change>,
-    /// Whether the file's text changes at all.
+    /// Whether the file changes at all.
     pub rewritten: bool,
+    /// Whether it is removed: a wheel that was built for an earlier lock.
+    pub removed: bool,
 }
 
 /// Why a lock is behind its input.
@@ -35,7 +40,8 @@ pub struct Behind {
 }
 
 /// Locks `images` (each after those whose files it names, as in `-c ../hub/requirements.txt`) and rewrites all their locks, or
-/// none when one fails: the work is done in a copy of the inputs under `.perijove/`.
+/// none when one fails: the work is done in a copy of the inputs under `.perijove/`, and the journal puts all of it in
+/// place.
 pub async fn lock(
     config: &Config,
     images: &[String],
@@ -43,32 +49,32 @@ pub async fn lock(
     upgrade: &Upgrade,
     now: Timestamp,
 ) -> Result<Vec<LockChange>> {
-    let state = config.root.join(".perijove");
-    std::fs::create_dir_all(&state).map_err(Error::io(&state))?;
-    let staging = tempfile::Builder::new().prefix("lock-").tempdir_in(&state).map_err(Error::io(&state))?;
-    let copy = Config { root: staging.path().to_owned(), ..config.clone() };
+    let workspace = Workspace::new(&config.root)?;
+    let copy = Config { root: workspace.path().to_owned(), ..config.clone() };
+    let reading = journal::reading(&config.root)?;
     for name in config.images.keys() {
         copy_inputs(&config.folder(name), &copy.folder(name))?;
     }
-    let (mut changes, mut files) = (Vec::new(), Vec::new());
+    drop(reading);
+    let (mut changes, mut rewrites) = (Vec::new(), Vec::new());
     for name in &order(config, images)? {
         let one = Relock { config: &copy, name, origins, upgrade, now };
         for (path, bytes, packages) in one.run().await? {
-            write_all(&[(path.clone(), bytes.clone())])?;
-            let inside = path.strip_prefix(staging.path()).unwrap_or(&path).to_owned();
-            let target = config.root.join(&inside);
-            let rewritten = std::fs::read(&target).ok().as_deref() != Some(&bytes[..]);
-            let lock = inside.display().to_string();
-            changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten });
-            files.push((target, bytes));
+            if let Some(bytes) = &bytes {
+                // Images after this one read it.
+                let folder = path.parent().unwrap_or(workspace.path());
+                std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+                std::fs::write(&path, bytes).map_err(Error::io(&path))?;
+            }
+            let place = path.strip_prefix(workspace.path()).unwrap_or(&path).to_owned();
+            let (lock, removed) = (place.display().to_string(), bytes.is_none());
+            let rewrite = Rewrite { place, bytes };
+            let rewritten = !rewrite.is_there(&config.root);
+            changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten, removed });
+            rewrites.push(rewrite);
         }
     }
-    for (target, _) in &files {
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        }
-    }
-    write_all(&files)?;
+    journal::commit(&config.root, &rewrites)?;
     Ok(changes)
 }
 
@@ -118,7 +124,7 @@ fn named_images(text: &str) -> Vec<String> {
 
 /// The files that lie in an image's folder itself and in its `wheels/`: everything that locking reads.
 fn copy_inputs(from: &Path, to: &Path) -> Result<()> {
-    for folder in ["", super::index::locate::WHEELS] {
+    for folder in ["", WHEELS] {
         let (from, to) = (from.join(folder), to.join(folder));
         let Ok(entries) = std::fs::read_dir(&from) else { continue };
         std::fs::create_dir_all(&to).map_err(Error::io(&to))?;
@@ -132,7 +138,8 @@ fn copy_inputs(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-type NewFile = (PathBuf, Vec<u8>, Vec<Change>);
+/// Path in the workspace, bytes (`None`: it goes), what changed in it.
+type NewFile = (PathBuf, Option<Vec<u8>>, Vec<Change>);
 
 struct Relock<'a> {
     config: &'a Config,
@@ -149,7 +156,7 @@ impl Relock<'_> {
         let mut fresh = None;
         if let Some((input, lock)) = &paths.debs {
             let (new, changes) = self.debs(input, lock).await?;
-            files.push((lock.clone(), new.to_text().into_bytes(), changes));
+            files.push((lock.clone(), Some(new.to_text().into_bytes()), changes));
             fresh = Some(new);
         }
         if let Some((input, lock)) = &paths.python {
@@ -162,16 +169,19 @@ impl Relock<'_> {
             let new = RequirementsLock::parse(&locked.text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(pins), pins(&new));
             for (path, bytes) in locked.wheels {
-                files.push((paths.folder.join(path), bytes, Vec::new()));
+                files.push((paths.folder.join(path), Some(bytes), Vec::new()));
             }
-            files.push((lock.clone(), locked.text.into_bytes(), changes));
+            for wheel in no_longer_named(old.as_ref(), &new) {
+                files.push((paths.folder.join(WHEELS).join(wheel), None, Vec::new()));
+            }
+            files.push((lock.clone(), Some(locked.text.into_bytes()), changes));
         }
         if let Some((_, lock)) = &paths.npm {
             let old = existing(lock).map(|text| NpmLock::parse(&text, &self.place(lock))).transpose()?;
             let text = self.origins.npm(&paths.folder).lock(self.upgrade).await?;
             let new = NpmLock::parse(&text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(packages), packages(&new));
-            files.push((lock.clone(), text.into_bytes(), changes));
+            files.push((lock.clone(), Some(text.into_bytes()), changes));
         }
         Ok(files)
     }
@@ -209,6 +219,15 @@ impl Relock<'_> {
     }
 }
 
+/// The wheels that were built for the old lock and that the new one does not name.
+fn no_longer_named(old: Option<&RequirementsLock>, new: &RequirementsLock) -> Vec<String> {
+    let built = |lock: &RequirementsLock| -> BTreeSet<String> {
+        let wheels = lock.pins.iter().flat_map(|pin| &pin.wheels);
+        wheels.filter(|wheel| wheel.built_from.is_some()).map(|wheel| wheel.filename.clone()).collect()
+    };
+    old.map(|old| built(old).difference(&built(new)).cloned().collect()).unwrap_or_default()
+}
+
 fn existing(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
@@ -224,6 +243,7 @@ fn packages(lock: &NpmLock) -> impl Iterator<Item = (&str, String)> {
 /// Which locks of `images` are behind their inputs. Needs no network.
 pub fn check(config: &Config, images: &[String]) -> Result<Vec<Behind>> {
     let mut behind = Vec::new();
+    let _reading = journal::reading(&config.root)?;
     for name in images {
         let paths = LockPaths::of(config, name)?;
         let place = |path: &Path| path.strip_prefix(&config.root).unwrap_or(path).display().to_string();

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use perijove_build::Fetcher;
 use perijove_build::lock::index::{Index, IndexSettings};
+use perijove_build::lock::journal::Rewrite;
 use perijove_build::lock::wheels::{PythonTarget, Request, Upgrade, lock};
 use perijove_build::lock::{RequirementsLock, wheels::Locked};
 use perijove_oci::{Digest, Event, Reporter};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::loopback::{Answer, Asked, Server};
+use perijove_testkit::web::{Answer, Asked, Server};
 
 /// A file of the index.
 #[derive(Clone)]
@@ -264,9 +265,11 @@ impl Image {
     /// Locks and writes, as the command does.
     pub async fn locked(&self, old: Option<&str>, upgrade: &Upgrade) -> (String, RequirementsLock) {
         let locked = self.lock(old, upgrade).await.unwrap();
-        let mut files = vec![(self.path("requirements.txt"), locked.text.clone().into_bytes())];
-        files.extend(locked.wheels.into_iter().map(|(path, bytes)| (self.root().join(path), bytes)));
-        perijove_build::lock::write_all(&files).unwrap();
+        let mut files = vec![("requirements.txt".into(), locked.text.clone().into_bytes())];
+        files.extend(locked.wheels);
+        let rewrites: Vec<Rewrite> =
+            files.into_iter().map(|(place, bytes)| Rewrite { place, bytes: Some(bytes) }).collect();
+        perijove_build::lock::journal::commit(self.root(), &rewrites).unwrap();
         let parsed = RequirementsLock::parse(&locked.text, "requirements.txt").unwrap();
         (locked.text, parsed)
     }

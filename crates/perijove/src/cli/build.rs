@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use perijove_build::layer::Compression;
-use perijove_build::{Built, Config, locks};
+use perijove_build::{Built, locks};
 use perijove_oci::{Platform, Reference};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome};
+use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
 
@@ -71,7 +71,7 @@ pub const UNRELEASED: &str = "unreleased";
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let start = Instant::now();
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     let images = config.select(&arguments.images)?;
     let platforms = locks::platforms(&config, &arguments.platform)?;
     let several = images.len() > 1;
@@ -148,7 +148,7 @@ async fn write(
     let name = format!("localhost/{}:{}", built.name, tag_text(&built.version));
     let output = output.clone();
     let platform = platforms.iter().find(|p| **p == Platform::host()).or(platforms.first()).cloned();
-    perijove_build::materialise::blocking(move || {
+    perijove_build::blocking(move || {
         match &output {
             Output::Layout(dir) => perijove_oci::layout::write_layout(dir, &content, Some(&tag))?,
             Output::OciArchive(file) => perijove_oci::archive::write_oci_archive(file, &content, Some(&tag))?,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perijove_build::lock::image;
-use perijove_build::{Builder, Built, Config};
+use perijove_build::{Builder, Built};
 use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::error::CliError;
 use super::test;
-use super::{Global, Outcome, ended};
+use super::{Global, Outcome, ended, repository};
 use crate::compiled;
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
@@ -44,7 +44,7 @@ const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let start = Instant::now();
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     config.image(IMAGE)?;
     free(arguments.port)?;
     let behind = image::check(&config, &config.select(&[])?)?;

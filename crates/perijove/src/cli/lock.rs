@@ -1,11 +1,10 @@
 //! `perijove lock`: inputs → locks.
 
-use perijove_build::Config;
 use perijove_build::lock::image;
 use perijove_build::lock::wheels::Upgrade;
 
 use super::error::CliError;
-use super::{Global, Outcome};
+use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::Ui;
 
@@ -26,7 +25,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     let images = config.select(&arguments.images)?;
     if arguments.check {
         let behind = image::check(&config, &images)?;
@@ -51,7 +50,10 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let changes = image::lock(&config, &images, &origins, &upgrade, jiff::Timestamp::now()).await?;
     let mut lines = Vec::new();
     for lock in changes.iter().filter(|l| l.rewritten) {
-        lines.push(format!("{}: {} changed", lock.lock, packages(lock.changes.len())));
+        lines.push(match lock.removed {
+            true => format!("{}: removed", lock.lock),
+            false => format!("{}: {} changed", lock.lock, packages(lock.changes.len())),
+        });
         lines.extend(lock.changes.iter().map(|change| format!("  {change}")));
     }
     if lines.is_empty() {
@@ -62,6 +64,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
             "image": lock.image,
             "lock": lock.lock,
             "rewritten": lock.rewritten,
+            "removed": lock.removed,
             "changes": lock.changes.iter().map(|c| serde_json::json!({ "name": c.name, "old": c.old, "new": c.new })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });

@@ -13,6 +13,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use perijove_build::Config;
+use perijove_build::lock::journal;
 
 use crate::ui::{Color, Ui};
 use error::CliError;
@@ -122,6 +124,17 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.code)
         }
     }
+}
+
+/// The image repository, with what an interrupted `perijove lock` left half-way made good.
+fn repository(global: &Global, ui: &Ui) -> Result<Config, CliError> {
+    let config = Config::find(&global.directory)?;
+    let finished = journal::settle(&config.root)?;
+    if !finished.is_empty() {
+        let places: Vec<_> = finished.iter().map(|place| place.display().to_string()).collect();
+        ui.status(&format!("finished what an interrupted `perijove lock` began: {}", places.join(", ")));
+    }
+    Ok(config)
 }
 
 /// Ready when the user presses Ctrl-C or the system asks the program to end.

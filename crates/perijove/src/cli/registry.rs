@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use perijove_registry::auth::Access;
 use perijove_registry::create_only::CreateOnly;
-use perijove_registry::{Collect, Server, Settings, TlsFiles};
+use perijove_registry::{Collect, Mount, Server, Settings, TlsFiles};
 
 use super::error::CliError;
 use super::{Global, Outcome, ended};
@@ -50,9 +50,19 @@ pub struct Serve {
     /// Listen beyond this machine without TLS or users, because a proxy in front provides them
     #[arg(long)]
     behind_proxy: bool,
+    /// Where a blob may be mounted from, instead of being sent: `any` repository that the client may read, the
+    /// `named` one alone, or `never`
+    #[arg(long, value_name = "WHERE", default_value = "any", value_parser = mount())]
+    mount: Mount,
     /// Hours for which a blob that nothing refers to stays; 0 keeps all
     #[arg(long, default_value_t = 24, value_name = "HOURS")]
     collect_after: u64,
+}
+
+/// Takes the names of [`Mount`], and lists them in the help.
+fn mount() -> impl clap::builder::TypedValueParser<Value = Mount> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(Mount::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Mount>())
 }
 
 pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
@@ -75,6 +85,7 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
         settings.access = Some(if flags.anonymous_read { access.with_anonymous_read() } else { access });
     }
     settings.behind_proxy = flags.behind_proxy;
+    settings.mount = flags.mount;
     settings.collect = (flags.collect_after > 0).then(|| Collect {
         blob_grace: Duration::from_secs(flags.collect_after * 3600),
         ..Collect::default()

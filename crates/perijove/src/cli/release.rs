@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use perijove_build::{Built, Config};
+use perijove_build::Built;
 use perijove_oci::{Platform, Reference};
 use perijove_release::plan::{Branch, Candidate, Decision};
 use perijove_release::record::Record;
@@ -13,7 +13,7 @@ use perijove_runtime::{Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome, test};
+use super::{Global, Outcome, repository, test};
 use crate::settings;
 use crate::ui::{Ui, seconds};
 
@@ -41,7 +41,7 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let start = Instant::now();
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     let names = config.select(&arguments.images)?;
     let registries =
         if arguments.registry.is_empty() { config.repository.registries.clone() } else { arguments.registry };

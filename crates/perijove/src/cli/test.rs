@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use perijove_build::{Builder, Built, Config};
+use perijove_build::{Builder, Built};
 use perijove_oci::Platform;
 use perijove_runtime::check::{self, Check, CheckResult, Verdict};
 use perijove_runtime::{Engine, ImageSource, Settings, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome};
+use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::{Ui, seconds};
 
@@ -24,7 +24,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
-    let config = Config::find(&global.directory)?;
+    let config = repository(global, ui)?;
     let images = config.select(&arguments.images)?;
     let builder = settings::builder(config, None, None, &ui.reporter())?;
     let engine = engine(arguments.runtime, ui).await?;
@@ -65,7 +65,7 @@ pub async fn layout_of(
     let content =
         builder.client.localize(built.content.clone(), &blobs, perijove_oci::push::PARALLEL).await?;
     let (dir, digest) = (folder.to_owned(), built.digest.clone());
-    perijove_build::materialise::blocking(move || {
+    perijove_build::blocking(move || {
         perijove_oci::layout::write_layout(&dir, &content, None).map_err(Into::into)
     })
     .await?;

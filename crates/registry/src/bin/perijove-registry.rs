@@ -14,7 +14,7 @@ use perijove_registry::{Collect, Settings, TlsFiles};
 const USAGE: &str = "\
 usage: perijove-registry --root DIR [--listen ADDRESS] [--create-only REGEX]
        [--certificate PEM --key PEM] [--users HTPASSWD [--rules FILE] [--anonymous-read]]
-       [--behind-proxy] [--max-blob BYTES] [--collect-every-ms N --blob-grace-ms N]";
+       [--behind-proxy] [--mount any|named|never] [--max-blob BYTES] [--collect-every-ms N --blob-grace-ms N]";
 
 fn main() -> ExitCode {
     let settings = match settings(std::env::args().skip(1)) {
@@ -76,6 +76,7 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, String>
                     "--key" => key = Some(PathBuf::from(&value)),
                     "--users" => users = Some(PathBuf::from(&value)),
                     "--rules" => rules = Some(PathBuf::from(&value)),
+                    "--mount" => settings.mount = value.parse()?,
                     "--max-blob" => settings.limits.blob_bytes = number()?,
                     "--collect-every-ms" => collect.every = Duration::from_millis(number()?),
                     "--blob-grace-ms" => collect.blob_grace = Duration::from_millis(number()?),

@@ -36,7 +36,7 @@ use self::router::{Route, RouteError, route};
 pub(crate) use self::sendfile::{FileStream, Outbox};
 use crate::auth::{Access, Action, Identity};
 use crate::names::NameError;
-use crate::settings::{Limits, Report};
+use crate::settings::{Limits, Mount, Report};
 use crate::store::{Store, StoreError};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -49,6 +49,7 @@ pub(crate) struct App(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) limits: Limits,
+    mount: Mount,
     access: Option<Access>,
     logins: Logins,
     report: Option<Report>,
@@ -65,10 +66,11 @@ impl App {
     pub(crate) fn new(
         store: Arc<Store>,
         limits: Limits,
+        mount: Mount,
         access: Option<Access>,
         report: Option<Report>,
     ) -> Self {
-        App(Arc::new(Shared { store, limits, access, logins: Logins::new(), report }))
+        App(Arc::new(Shared { store, limits, mount, access, logins: Logins::new(), report }))
     }
 
     /// Answers a request; failures are answers, too. Files go by the outbox where the connection has one.

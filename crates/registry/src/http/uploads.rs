@@ -14,6 +14,7 @@ use super::range;
 use super::{App, blocking, lost};
 use crate::auth::{Action, Identity};
 use crate::names::{RepositoryName, UploadId};
+use crate::settings::Mount;
 use crate::store::{Lease, StoreError};
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -56,7 +57,8 @@ pub(crate) async fn post(
     finish(app, lease, repository, digest, body).await
 }
 
-/// Whether the blob could be mounted: from the repository that the client names, or from any that it may read.
+/// Whether the blob could be mounted: from the repository that the client names, or from any that it may read,
+/// as the settings allow.
 async fn mount(
     app: &App,
     who: &Identity,
@@ -64,6 +66,10 @@ async fn mount(
     digest: &Digest,
     from: Option<&str>,
 ) -> Result<bool, ApiError> {
+    match (app.mount, from) {
+        (Mount::Any, _) | (Mount::Named, Some(_)) => {}
+        (Mount::Named, None) | (Mount::Never, _) => return Ok(false),
+    }
     let (store, app, who) = (app.store.clone(), app.clone(), who.clone());
     let (repository, digest) = (repository.clone(), digest.clone());
     let from = match from.map(str::parse::<RepositoryName>) {

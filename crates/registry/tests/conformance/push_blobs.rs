@@ -1,5 +1,7 @@
 //! "Pushing blobs" and "Mounting a blob from another repository".
 
+use perijove_registry::Mount;
+
 use super::*;
 
 mod pushing_blobs {
@@ -194,6 +196,22 @@ mod mounting_a_blob {
         ] {
             let reply = client.post(&format!("/v2/c/blobs/uploads/?{query}"), b"").expect(202);
             client.get(reply.header("location").unwrap()).expect(204);
+        }
+    }
+
+    #[test]
+    fn as_the_registry_is_set() {
+        for (mount, by_name, from_any) in
+            [(Mount::Any, 201, 201), (Mount::Named, 201, 202), (Mount::Never, 202, 202)]
+        {
+            let registry = Registry::with(|settings| settings.mount = mount);
+            let client = registry.client();
+            let digest = client.push_blob("a", b"shared");
+            client.post(&format!("/v2/b/blobs/uploads/?mount={digest}&from=a"), b"").expect(by_name);
+            client.post(&format!("/v2/c/blobs/uploads/?mount={digest}"), b"").expect(from_any);
+            let there = |status| if status == 201 { 200 } else { 404 };
+            client.head(&format!("/v2/b/blobs/{digest}")).expect(there(by_name));
+            client.head(&format!("/v2/c/blobs/{digest}")).expect(there(from_any));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::openpgp::Keyring;
 use super::platform;
 use super::release::{IndexFile, Packing, Release};
 use super::text::{Archive, LockedSuite};
-use crate::{Error, Fetcher, Result};
+use crate::{Error, Fetcher, Result, blocking};
 
 /// No InRelease file is larger than this: 8 MiB (the largest is 0.3 MiB).
 const MAX_INRELEASE: u64 = 8 << 20;
@@ -170,14 +170,4 @@ impl Source<'_> {
         })
         .await
     }
-}
-
-/// Runs work that keeps a core busy beside the network's.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(Error::Refused {
-            reason: format!("reading an index stopped: {error}"),
-            hint: "this is a fault in Perijove".to_owned(),
-        })
-    })
 }

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use perijove_oci::Platform;
 
 use super::archives::Archives;
-use super::index::{self, Offer, Source, Suite};
+use super::index::{Offer, Source, Suite};
 use super::input::DebsIn;
 use super::openpgp::Keyring;
 use super::platform;
 use super::resolve::{self, Question};
 use super::text::{Archive, DebsLock, LockedDeb, LockedSuite, check_path, check_size};
 use super::universe::{self, Universe};
-use crate::{Error, Fetcher, Result};
+use crate::{Error, Fetcher, Result, blocking};
 
 /// What to lock, from where, and how much may move.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub async fn lock(request: &DebsRequest, fetcher: &Fetcher, previous: Option<&De
         request.platforms.iter().map(platform::architecture).collect::<Result<_>>()?;
     let architectures: Vec<&'static str> = architectures.into_iter().collect();
     let path = request.keyring.clone();
-    let keyring = index::blocking(move || Keyring::read(&path)).await?;
+    let keyring = blocking(move || Keyring::read(&path)).await?;
     let fetcher = request.archives.fetcher(fetcher)?;
     let source =
         Source { fetcher: &fetcher, archives: &request.archives, keyring: &keyring, now: request.now };
@@ -61,7 +61,7 @@ pub async fn lock(request: &DebsRequest, fetcher: &Fetcher, previous: Option<&De
     let offers = source.offers(&suites, &architectures).await?;
     let previous = previous.cloned();
     let request = request.clone();
-    index::blocking(move || assemble(&request, &suites, any.len(), &offers, previous)).await
+    blocking(move || assemble(&request, &suites, any.len(), &offers, previous)).await
 }
 
 /// Puts the closures of all platforms together. The first `any` of the suites give packages unasked, unless

@@ -45,7 +45,7 @@ pub struct Locked {
 /// How many pages or lengths are asked for at once.
 const ABREAST: usize = 12;
 
-/// Locks. Nothing is written: give the text and the wheels to [`crate::lock::write_all`] together.
+/// Locks. Nothing is written: give the text and the wheels to [`crate::lock::journal::commit`] together.
 pub async fn lock(index: &Index, request: &Request<'_>) -> Result<Locked> {
     let input = Input::read(request.input)?;
     let Request { target, old, upgrade, .. } = *request;

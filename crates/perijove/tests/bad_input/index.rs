@@ -1,0 +1,130 @@
+//! Indexes and mirrors that are down, slow, or answer something else; connections that are cut.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use perijove_testkit::web::Answer;
+
+use crate::scene::Scene;
+
+#[test]
+fn no_index_there() {
+    let scene = Scene::new();
+    // A port that was free a moment ago.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program =
+        scene.program().env("PERIJOVE_PYTHON_INDEX", &format!("http://me:secret@{address}/simple/"));
+    let ran = program.run();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("is the server up") && !ran.stderr.contains("secret"), "{}", ran.stderr);
+    scene.assert_nothing_half_written();
+}
+
+#[test]
+fn an_index_that_answers_something_else() {
+    for (name, answer) in [
+        ("a login page", Answer::ok("text/html", "<html><form><input type=password></form></html>")),
+        ("401", Answer::status(401)),
+        ("500", Answer::status(500)),
+    ] {
+        let scene = Scene::new();
+        scene.packages.instead(
+            move |asked, plain| {
+                if asked.path.starts_with("/simple/large") { answer.clone() } else { plain }
+            },
+        );
+        match name {
+            "a login page" => assert_refusal!(scene, @r#"
+            exit 1
+            error: http://[server]/simple/large/: it answered a web page that lists no files; is it a login page?
+            hint: is this the package index? check uv.toml, the UV_ variables, or PERIJOVE_PYTHON_INDEX
+            "#),
+            "401" => assert_refusal!(scene, @r#"
+            exit 1
+            error: http://[server]/simple/large/: the server answered 401 Unauthorized
+            hint: the server wants other credentials: check those of uv, npm or apt
+            "#),
+            _ => assert_refusal!(scene, @r#"
+            exit 1
+            error: http://[server]/simple/large/: the server answered 500 Internal Server Error
+            hint: try again later, or use a mirror
+            "#),
+        }
+    }
+}
+
+#[test]
+fn waits_as_long_as_the_server_asks() {
+    let scene = Scene::new();
+    let asked_at = Arc::<Mutex<Vec<Instant>>>::default();
+    let times = Arc::clone(&asked_at);
+    scene.packages.instead(move |asked, plain| {
+        if !asked.path.starts_with("/files/large") {
+            return plain;
+        }
+        let mut times = times.lock().unwrap();
+        times.push(Instant::now());
+        if times.len() > 1 {
+            return plain;
+        }
+        Answer { headers: vec![("Retry-After", "1".to_owned())], ..Answer::status(429) }
+    });
+    assert_eq!(scene.build().code, Some(0));
+    let times = asked_at.lock().unwrap().clone();
+    assert_eq!(times.len(), 2);
+    assert!(times[1] - times[0] >= Duration::from_secs(1), "it came back too early");
+}
+
+#[test]
+fn a_server_that_always_says_later() {
+    let scene = Scene::new();
+    scene.packages.instead(|asked, plain| {
+        if !asked.path.starts_with("/files/large") {
+            return plain;
+        }
+        Answer { headers: vec![("Retry-After", "0".to_owned())], ..Answer::status(429) }
+    });
+    assert_refusal!(scene, @r#"
+    exit 1
+    error: http://[server]/files/large-1.0-py3-none-any.whl: the server answered 429 Too Many Requests
+    hint: the server limits requests: wait, or use a mirror
+    "#);
+    let tries = scene.packages.requests().iter().filter(|p| p.starts_with("/files/large")).count();
+    assert_eq!(tries, 5);
+}
+
+#[test]
+fn a_cut_connection_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let ranges = Arc::<Mutex<Vec<Option<usize>>>>::default();
+    let seen = Arc::clone(&ranges);
+    scene.packages.instead(move |asked, mut plain| {
+        if asked.path.starts_with("/files/large") {
+            let mut seen = seen.lock().unwrap();
+            seen.push(asked.from);
+            if seen.len() < 3 {
+                plain.cut = Some(150_000);
+            }
+        }
+        plain
+    });
+    let result = scene.program().args(["--format", "json"]).run().json();
+    assert_eq!(*ranges.lock().unwrap(), [None, Some(150_000), Some(300_000)]);
+    // No byte came twice: packages, their two index pages, nothing else.
+    let packages: usize = scene.wheels.iter().map(|w| w.bytes.len()).sum();
+    let fetched = usize::try_from(result["fetched_bytes"].as_u64().unwrap()).unwrap();
+    assert!((packages..packages + 20_000).contains(&fetched), "{fetched} bytes for {packages}");
+}
+
+#[test]
+fn a_slow_index_is_waited_for() {
+    let scene = Scene::new();
+    scene.packages.instead(|asked, plain| {
+        if asked.path.starts_with("/simple/large") {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        plain
+    });
+    let ran = scene.build();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
