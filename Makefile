@@ -13,7 +13,7 @@ TEST_PACKAGES := docker-registry podman runc buildah busybox-static chromium fon
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build test lint tools-demo tools-test tools-lint tools-fuzz bench fuzz clean
+.PHONY: help demo build test lint tools-demo tools-test tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -55,29 +55,27 @@ fuzz: tools-fuzz ## send noise to what reads archives, locks, pages and tags; FU
 clean: ## remove what was built and the embedded registry
 	rm -rf target .perijove
 
-tools-demo: $(TOOLS)/uv.ok
+tools-demo: tools-uv
 
-tools-test: $(TOOLS)/uv.ok $(TOOLS)/apt.ok
+tools-test: tools-uv tools-apt
 
 tools-lint: $(TOOLS)/deny.ok
 
 tools-fuzz: $(TOOLS)/fuzz.ok
 
-# uv resolves Python locks and tells which index is in force.
-$(TOOLS)/uv.ok:
-	@mkdir -p $(TOOLS)
-	@if command -v uv >/dev/null; then echo "==> uv is here: $$(uv --version)"; \
-	else echo "==> installing uv into $(TOOLS)/uv"; \
-	  python3 -m venv $(TOOLS)/uv 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv $(TOOLS)/uv; }; \
-	  $(TOOLS)/uv/bin/pip install --quiet uv; fi
-	@touch $@
+# uv resolves Python locks and tells which index is in force. Looked for each time: the one that was found may
+# have been in a virtual environment that is not active any more.
+tools-uv:
+	@command -v uv >/dev/null || { echo "==> installing uv into $(TOOLS)/uv"; mkdir -p $(TOOLS); \
+	  python3 -m venv --clear $(TOOLS)/uv 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv --clear $(TOOLS)/uv; }; \
+	  $(TOOLS)/uv/bin/pip install --quiet uv; }
 
-$(TOOLS)/apt.ok: Makefile
-	@mkdir -p $(TOOLS)
-	@missing=$$(for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+# One question for all: dpkg-query answers in some 20 ms.
+tools-apt:
+	@have=$$(dpkg-query --show --showformat '$${db:Status-Status} $${Package}\n' $(TEST_PACKAGES) 2>/dev/null); \
+	missing=$$(for p in $(TEST_PACKAGES); do grep -qxF "installed $$p" <<<"$$have" || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "==> installing Debian packages:" $$missing; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
-	@touch $@
 
 $(TOOLS)/deny.ok:
 	@mkdir -p $(TOOLS)

@@ -23,6 +23,8 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Fetcher {
     client: reqwest::Client,
+    /// Clients for addresses that are reached in another way: scheme, host, client.
+    routes: Vec<(String, String, reqwest::Client)>,
     cache: PathBuf,
     fetched: Arc<AtomicU64>,
     reporter: Arc<dyn Reporter>,
@@ -32,13 +34,21 @@ impl Fetcher {
     /// `cache` is Perijove's cache folder; it is made when the first file arrives.
     pub fn new(cache: &Path, reporter: Arc<dyn Reporter>) -> Result<Self> {
         let client = http::client().map_err(|e| no_client(&e))?;
-        Ok(Fetcher { client, cache: cache.to_owned(), fetched: Arc::default(), reporter })
+        Ok(Fetcher { client, routes: Vec::new(), cache: cache.to_owned(), fetched: Arc::default(), reporter })
     }
 
-    /// The same cache and counters, but everything goes through `proxy`.
-    pub fn through(&self, proxy: &Url) -> Result<Self> {
+    /// The same cache and counters, but what has the scheme and host of `url` is reached by `proxy`, or by none
+    /// whatever the environment says.
+    pub fn routed(&self, url: &Url, proxy: Option<&Url>) -> Result<Self> {
         let client = http::client_through(proxy).map_err(|e| no_client(&e))?;
-        Ok(Fetcher { client, ..self.clone() })
+        let mut routed = self.clone();
+        routed.routes.push((url.scheme().to_owned(), url.host_str().unwrap_or_default().to_owned(), client));
+        Ok(routed)
+    }
+
+    fn client(&self, url: &Url) -> &reqwest::Client {
+        let is_for = |scheme: &str, host: &str| url.scheme() == scheme && url.host_str() == Some(host);
+        self.routes.iter().find(|(s, h, _)| is_for(s, h)).map_or(&self.client, |(_, _, client)| client)
     }
 
     /// Body bytes received so far, by all clones.
@@ -69,7 +79,7 @@ impl Fetcher {
         let mut tries = 0;
         loop {
             let answer = http::send(|| {
-                let get = self.client.get(url.clone()).header(ACCEPT, accept);
+                let get = self.client(url).get(url.clone()).header(ACCEPT, accept);
                 get.header(ACCEPT_ENCODING, "gzip")
             })
             .await;
@@ -95,7 +105,7 @@ impl Fetcher {
 
     /// The length in bytes of the file at `url`, where the server tells it without sending the file.
     pub async fn length(&self, url: &Url) -> Option<u64> {
-        let response = http::send(|| self.client.head(url.clone())).await.ok()?;
+        let response = http::send(|| self.client(url).head(url.clone())).await.ok()?;
         if !response.status().is_success() {
             return None;
         }
@@ -162,7 +172,7 @@ impl Fetcher {
         let limit = size.unwrap_or(MAX_FILE);
         loop {
             let answer = http::send(|| {
-                let get = self.client.get(url.clone());
+                let get = self.client(url).get(url.clone());
                 if have > 0 { get.header(RANGE, format!("bytes={have}-")) } else { get }
             })
             .await;

@@ -15,9 +15,13 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
     builder().build()
 }
 
-/// As [`client`], but everything goes through `proxy`.
-pub fn client_through(proxy: &Url) -> Result<reqwest::Client, reqwest::Error> {
-    builder().proxy(reqwest::Proxy::all(proxy.clone())?).build()
+/// As [`client`], but everything goes through `proxy`, or through none; the environment's proxies do not count.
+pub fn client_through(proxy: Option<&Url>) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = builder().no_proxy();
+    match proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone())?).build(),
+        None => builder.build(),
+    }
 }
 
 /// The same, for clients that need other time limits or redirects.

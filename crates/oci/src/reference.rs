@@ -3,6 +3,7 @@
 //! Grammar: distribution-spec 1.1, "Pulling manifests" for names and tags; what Docker's reference grammar
 //! adds is the default registry `docker.io` and its `library/` namespace.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,7 +26,7 @@ pub struct Reference {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("`{text}` is not an image reference: {reason}")]
 pub struct ReferenceError {
-    /// The text as given.
+    /// The text as given, without a password.
     pub text: String,
     /// What is wrong with it.
     pub reason: String,
@@ -105,11 +106,31 @@ impl fmt::Display for Reference {
     }
 }
 
+/// The text with `***` in place of what stands before the `@` of a host (`user:password@host/…`). A digest's `@` is
+/// the last one and has an algorithm behind it.
+fn redacted(text: &str) -> Cow<'_, str> {
+    let scheme = text.find("://").map_or(0, |at| at + 3);
+    let rest = &text[scheme..];
+    let is_digest = |at: usize| ["sha256:", "sha512:"].iter().any(|name| rest[at + 1..].starts_with(name));
+    let of_host = |at: usize| rest[at + 1..].contains(['/', '@']) || rest[..at].contains(':');
+    match rest.rmatch_indices('@').map(|(at, _)| at).find(|at| !is_digest(*at) && of_host(*at)) {
+        Some(at) => Cow::Owned(format!("{}***{}", &text[..scheme], &rest[at..])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let error = |reason: &str| ReferenceError { text: text.to_owned(), reason: reason.to_owned() };
+        let shown = redacted(text);
+        let error = |reason: &str| ReferenceError { text: shown.to_string(), reason: reason.to_owned() };
+        if shown != text {
+            return Err(error(
+                "a user and password do not belong into it: `docker login` or `podman login` keeps them, or \
+                 REGISTRY_AUTH_FILE names a file with them",
+            ));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 (rest, Some(digest.parse::<Digest>().map_err(|e| error(&e.to_string()))?))
@@ -170,5 +191,26 @@ mod tests {
         assert!("UPPER/x".parse::<Reference>().is_err());
         assert!("x:-bad".parse::<Reference>().is_err());
         assert!("x@sha256:00".parse::<Reference>().is_err());
+    }
+
+    #[test]
+    fn credentials_are_refused_and_not_repeated() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for (text, shown) in [
+            ("user:secret@host.test/a/b:1".to_owned(), "***@host.test/a/b:1".to_owned()),
+            ("user:se@cret@host.test:5000/a".to_owned(), "***@host.test:5000/a".to_owned()),
+            ("user:se/cret@host.test/a".to_owned(), "***@host.test/a".to_owned()),
+            ("https://user:secret@host.test/a".to_owned(), "https://***@host.test/a".to_owned()),
+            ("user:secret@host.test".to_owned(), "***@host.test".to_owned()),
+            (format!("user:secret@host.test/a@{digest}"), format!("***@host.test/a@{digest}")),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err();
+            assert_eq!(error.text, shown);
+            let message = error.to_string();
+            assert!(!message.contains("cret") && message.contains("docker login"), "{message}");
+        }
+        assert!(format!("host.test/a:1@{digest}").parse::<Reference>().is_ok());
+        let digest = "a@latest".parse::<Reference>().unwrap_err().to_string();
+        assert!(digest.contains("`a@latest`") && !digest.contains("login"), "{digest}");
     }
 }

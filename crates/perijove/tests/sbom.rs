@@ -1,4 +1,5 @@
-//! Every file of an image belongs to a part that the SBOM names, and every part that it names is there.
+//! What an image says of itself. Every file of it belongs to a part that the SBOM names, every part that it names is
+//! there; the annotations say where it comes from.
 
 #![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
@@ -9,7 +10,7 @@ use perijove_testkit::has;
 use perijove_testkit::layout::{Layout, Node};
 use perijove_testkit::packages::{Deb, Packages, Wheel};
 use perijove_testkit::program::Program;
-use perijove_testkit::repository::Repository;
+use perijove_testkit::repository::{APP, Repository};
 use serde_json::Value;
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
@@ -130,6 +131,42 @@ fn every_file_of_a_made_image_belongs_to_a_part() {
     for platform in platforms {
         everything_has_an_owner(&Layout(repository.join("out")), text(platform, "digest"), cache.path());
     }
+}
+
+#[test]
+fn annotations_say_where_the_image_comes_from() {
+    let debs = [Deb::new("base", "1", "all", 1_000)];
+    let server = Packages::serve();
+    server.debs(&debs);
+    let repository = Repository::app(&debs, &[]);
+    let source = "source = \"https://git.test/app\"\nplatforms =";
+    repository.write("perijove.toml", &APP.replacen("platforms =", source, 1));
+    let cache = tempfile::tempdir().unwrap();
+    let program = Program::new(PERIJOVE, repository.path(), cache.path()).envs(server.environment());
+    let program = program.env("PERIJOVE_REVISION", "0123abcd").env("SOURCE_DATE_EPOCH", "86400");
+    let result = program.args(["build", "--format", "json", "--output", "oci:out"]).run().json();
+    let layout = Layout(repository.join("out"));
+    let image = &result["images"][0];
+    // The index says the same as the manifest of each platform.
+    let manifests = image["platforms"].as_array().unwrap();
+    for digest in manifests.iter().map(|m| text(m, "digest")).chain([text(image, "digest")]) {
+        let annotations = &layout.json(digest)["annotations"];
+        for (name, value) in [
+            ("source", "https://git.test/app"),
+            ("revision", "0123abcd"),
+            ("version", "1.0"),
+            ("created", "1970-01-02T00:00:00Z"),
+            ("title", "app"),
+        ] {
+            assert_eq!(text(annotations, &format!("org.opencontainers.image.{name}")), value, "{digest}");
+        }
+    }
+}
+
+#[test]
+fn our_own_images_name_their_source() {
+    let config = perijove_build::Config::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert_eq!(config.repository.source.as_deref(), Some(env!("CARGO_PKG_REPOSITORY")));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use perijove_oci::{Event, Reporter};
 use crate::container::Alive;
 use crate::error::Error;
 use crate::rootfs::Limits;
+use crate::trial::trial;
 
 /// What a client gets to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -128,7 +129,7 @@ impl Engine {
         };
         let mut not = Vec::new();
         for runtime in candidates {
-            match probe(runtime).await {
+            match probe(runtime, &settings).await {
                 Ok((client, why)) => {
                     not.insert(0, why);
                     let reason = not.join("; ");
@@ -140,6 +141,7 @@ impl Engine {
                 Err(reason) => {
                     let hint = match runtime {
                         Runtime::Builtin => namespaces_hint(&reason),
+                        Runtime::Runc if is_root() && find("runc").is_some() => namespaces_hint(&reason),
                         other => format!(
                             "install or start {}, or use `--runtime builtin`, which needs nothing installed",
                             other.name()
@@ -156,23 +158,38 @@ impl Engine {
 }
 
 /// The client's path and why it can be used; or why not.
-async fn probe(runtime: Runtime) -> Result<(PathBuf, String), String> {
+async fn probe(runtime: Runtime, settings: &Settings) -> Result<(PathBuf, String), String> {
     match runtime {
         Runtime::Docker => client("docker", &["version", "--format", "{{.Server.Version}}"]).await,
         Runtime::Podman => {
             let found = client("podman", &["info", "--format", "{{.Version.Version}}"]).await?;
             podman_runs(&found.0).await.map(|()| found)
         }
-        Runtime::Runc if !rustix::process::geteuid().is_root() => {
+        Runtime::Runc if !is_root() => {
             // One mapped user must be 0 for runc; an image's own user would not be.
             Err("needs root to run as an image's own user".to_owned())
         }
-        Runtime::Runc => client("runc", &["--version"]).await,
+        Runtime::Runc => {
+            let found = client("runc", &["--version"]).await?;
+            runs(trial(settings, Some(found.0.clone()))).await.map(|()| found)
+        }
         Runtime::Builtin => match forbidden() {
-            None => Ok((PathBuf::new(), "needs nothing installed".to_owned())),
+            None => runs(trial(settings, None))
+                .await
+                .map(|()| (PathBuf::new(), "needs nothing installed".to_owned())),
             Some(sysctl) => Err(format!("{sysctl} forbids user namespaces")),
         },
     }
+}
+
+async fn runs(trial: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::time::timeout(ANSWER_WITHIN, trial)
+        .await
+        .unwrap_or_else(|_| Err("runs nothing within 20 seconds".to_owned()))
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 async fn client(name: &str, arguments: &[&str]) -> Result<(PathBuf, String), String> {
@@ -188,14 +205,42 @@ async fn client(name: &str, arguments: &[&str]) -> Result<(PathBuf, String), Str
         let version = version.strip_prefix("runc version ").unwrap_or(&version);
         return Ok((path, format!("{name} {version} answers")));
     }
-    let said = first_line(&output.stderr);
+    let said = said(&output.stderr);
     Err(if said.is_empty() { format!("`{name} {}` failed", arguments.join(" ")) } else { said })
 }
 
 fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
+    shortened(line)
+}
+
+fn shortened(line: &str) -> String {
     line.chars().take(200).collect()
+}
+
+/// The line of a client's stderr that says what failed: its error, else the first that is no log line of a
+/// lower level (podman and runc log by logrus), else the first.
+pub(crate) fn said(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let is_error = |l: &str| {
+        l.starts_with("Error:")
+            || l.contains("level=error")
+            || l.contains("level=fatal")
+            || l.contains("ERRO[")
+    };
+    let is_less = |l: &str| {
+        ["level=warning", "level=info", "level=debug", "WARN[", "INFO[", "DEBU["]
+            .iter()
+            .any(|w| l.contains(w))
+    };
+    let line = lines
+        .iter()
+        .rfind(|l| is_error(l))
+        .or_else(|| lines.iter().find(|l| !is_less(l)))
+        .or_else(|| lines.first());
+    shortened(line.copied().unwrap_or_default())
 }
 
 /// Whether podman's own settings let it run anything: a program that is not in an empty root must be what
@@ -212,7 +257,7 @@ async fn podman_runs(podman: &Path) -> Result<(), String> {
     if output.status.code() == Some(127) {
         return Ok(());
     }
-    Err(format!("it answers, but runs nothing (see containers.conf): {}", first_line(&output.stderr)))
+    Err(format!("it answers, but runs nothing (see containers.conf): {}", said(&output.stderr)))
 }
 
 /// Finds a program in PATH, and where root's programs lie.
@@ -240,7 +285,7 @@ const FORBIDDING: &[(&str, &str, &str)] = &[
 
 /// The setting that keeps this user out, where one says so. Root needs no user namespace.
 fn forbidden() -> Option<&'static str> {
-    if rustix::process::geteuid().is_root() {
+    if is_root() {
         return None;
     }
     FORBIDDING.iter().find(|(name, value, _)| setting(name).as_deref() == Some(value)).map(|(name, ..)| *name)
@@ -253,6 +298,18 @@ fn setting(name: &str) -> Option<String> {
 
 /// What to do where the kernel refuses namespaces.
 pub(crate) fn namespaces_hint(reason: &str) -> String {
+    if is_root() { root_hint() } else { user_hint(reason) }
+}
+
+/// Root is only refused where it has less than root's rights: in a container.
+fn root_hint() -> String {
+    "this container may not make another one: start it with `--privileged` (or `--cap-add SYS_ADMIN \
+     --security-opt apparmor=unconfined --security-opt seccomp=unconfined`), or give it docker's client and \
+     socket (`-v /var/run/docker.sock:/var/run/docker.sock`)"
+        .to_owned()
+}
+
+fn user_hint(reason: &str) -> String {
     let other = "run as root, or install docker, podman or runc and use `--runtime`";
     let forbidding = FORBIDDING
         .iter()
@@ -278,7 +335,36 @@ mod tests {
 
     #[test]
     fn hints_name_the_setting() {
-        let hint = namespaces_hint("user.max_user_namespaces forbids user namespaces");
+        let hint = user_hint("user.max_user_namespaces forbids user namespaces");
         assert!(hint.contains("sysctl -w user.max_user_namespaces=10000"), "{hint}");
+    }
+
+    #[test]
+    fn root_is_not_told_to_become_root() {
+        let hint = root_hint();
+        assert!(hint.contains("--cap-add SYS_ADMIN") && hint.contains("docker.sock"), "{hint}");
+        assert!(!hint.contains("run as root"), "{hint}");
+    }
+
+    #[test]
+    fn the_error_is_what_a_client_said() {
+        for (case, stderr, line) in [
+            (
+                "podman's warning first",
+                "time=\"2026-11-22\" level=warning msg=\"The cgroupv2 manager is set to systemd\"\n\
+                 time=\"2026-11-22\" level=warning msg=\"Falling back\"\nError: OCI runtime error: crun: no\n",
+                "Error: OCI runtime error: crun: no",
+            ),
+            (
+                "runc's log",
+                "time=\"x\" level=error msg=\"runc run failed\"\n",
+                "time=\"x\" level=error msg=\"runc run failed\"",
+            ),
+            ("on a terminal", "WARN[0000] old\ncannot connect\n", "cannot connect"),
+            ("only a warning", "\nWARN[0000] old\n", "WARN[0000] old"),
+            ("nothing", "", ""),
+        ] {
+            assert_eq!(said(stderr.as_bytes()), line, "{case}");
+        }
     }
 }

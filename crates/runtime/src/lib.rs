@@ -30,6 +30,7 @@ pub mod rootfs;
 mod run;
 mod signal;
 mod spec;
+mod trial;
 mod user;
 
 pub use choice::{Engine, Runtime, Settings, Wanted};

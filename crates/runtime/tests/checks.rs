@@ -76,10 +76,11 @@ async fn services_answer_though_the_port_is_taken_outside() {
     let place = Place::new();
     let Some(layout) = image("services", &place.folder.path().join("image")) else { return };
     services(&layout, engine(&place, Runtime::Builtin).await).await;
-    if is_root() && std::process::Command::new("runc").arg("--version").output().is_ok() {
+    let test = "services by runc";
+    if !is_root() {
+        skip(test, "needs root");
+    } else if has(test, "runc") {
         services(&layout, engine(&place, Runtime::Runc).await).await;
-    } else {
-        skip("services by runc", "needs root and runc");
     }
 }
 

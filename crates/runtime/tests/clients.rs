@@ -22,9 +22,11 @@ struct Podman {
 
 impl Podman {
     fn new(test: &str) -> Option<Podman> {
-        let installed = |name: &str| Command::new(name).arg("--version").output().is_ok();
-        if !is_root() || !installed("podman") || !installed("runc") {
-            skip(test, "needs root, podman and runc");
+        if !is_root() {
+            skip(test, "needs root");
+            return None;
+        }
+        if !has(test, "podman") || !has(test, "runc") {
             return None;
         }
         let place = Place::new();
@@ -122,4 +124,44 @@ fn docker_without_an_engine_is_said_so() {
     let choice = stderr.lines().next().unwrap();
     assert!(choice.starts_with("note: container runtime: ") && choice.contains("docker: "), "{stderr}");
     assert!(!choice.starts_with("note: container runtime: docker"), "{stderr}");
+}
+
+/// Root of a container that was given no right to make another one.
+#[test]
+fn root_without_capabilities_is_told_before_anything_is_done() {
+    let test = "root_without_capabilities_is_told_before_anything_is_done";
+    if !is_root() {
+        return skip(test, "needs root");
+    }
+    let place = Place::new();
+    let Some(layout) = busybox(&place.folder.path().join("image"), Config::default(), &[]) else {
+        return skip(test, "no static busybox (Debian: busybox-static)");
+    };
+    let run = |runtime: &'static str| {
+        let whole = place.command(Way { who: Who::Me, runtime }, &layout, &[], &["true"]);
+        let mut run = Command::new("setpriv");
+        run.arg("--bounding-set=-all").arg("--").arg(whole.get_program()).args(whole.get_args());
+        let out = run.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();
+        (out.status.code(), text(&out.stderr))
+    };
+    let refused = |stderr: &str| {
+        assert!(!stderr.contains("note: container runtime: "), "chosen all the same: {stderr}");
+        assert!(stderr.contains("cannot be used: "), "{stderr}");
+        assert!(stderr.contains("--cap-add SYS_ADMIN") && !stderr.contains("run as root"), "{stderr}");
+    };
+    if has(test, "runc") {
+        let (code, stderr) = run("runc");
+        assert_eq!(code, Some(125), "{stderr}");
+        refused(&stderr);
+    }
+    // Before Linux 5.12 such a root still may map itself, and the built-in runtime works.
+    for runtime in ["auto", "builtin"] {
+        match run(runtime) {
+            (Some(0), stderr) => assert!(stderr.contains("container runtime: builtin"), "{stderr}"),
+            (code, stderr) => {
+                assert_eq!(code, Some(125), "{stderr}");
+                refused(&stderr);
+            }
+        }
+    }
 }

@@ -19,8 +19,11 @@ pub struct Program {
 }
 
 /// uv.
-pub const UV: Program =
-    Program { name: "uv", get: "get uv with `pipx install uv` or `pip install uv`, and have it on PATH" };
+pub const UV: Program = Program {
+    name: "uv",
+    get: "get uv with `pipx install uv` (or in a virtual environment: `python3 -m venv ~/uv && ~/uv/bin/pip \
+          install uv`), and have it on PATH",
+};
 
 /// npm.
 pub const NPM: Program = Program {

@@ -2,7 +2,7 @@
 //! kept and what moves, and every kind of tampering.
 
 // Clippy allows these in test functions only, not in what they share.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used)]
 
 mod archive;
 mod keys;
@@ -18,6 +18,7 @@ use perijove_build::lock::debs::{
 };
 use perijove_build::{Error, Fetcher, Result};
 use perijove_oci::report::Silent;
+use perijove_testkit::skip;
 use tempfile::TempDir;
 
 /// An archive, a keyring and a cache.
@@ -266,12 +267,6 @@ async fn a_package_that_is_not_the_locked_one_is_refused() {
         .unwrap_err();
     assert!(error.to_string().contains("more bytes than the 27"), "{error}");
     assert!(!site.fetcher.cached(&deb.digest).exists());
-}
-
-/// Says why a test does not run here; where everything must be there, that is a failure.
-fn skip(test: &str, why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} cannot run: {why}");
-    eprintln!("skipped: {test}: {why}");
 }
 
 #[tokio::test]

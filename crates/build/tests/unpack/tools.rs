@@ -20,14 +20,7 @@ pub fn run(program: &str, arguments: &[&str], folder: &Path) -> Result<String, S
 
 /// For what a reader's machine may lack: gives `None` and says so, or fails where everything must be there.
 pub fn or_skip<T>(test: &str, result: Result<T, String>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{test}: {why}"),
-        Err(why) => {
-            eprintln!("skipped: {test}: {why}");
-            None
-        }
-    }
+    result.map_err(|why| perijove_testkit::skip(test, &why)).ok()
 }
 
 /// The folder's files with this ending.

@@ -9,6 +9,7 @@ use perijove_oci::{Platform, Reference};
 use serde_json::json;
 
 use super::error::CliError;
+use super::reference::ReferenceParser;
 use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
@@ -25,10 +26,10 @@ pub struct Arguments {
     #[arg(long, value_name = "OUTPUT")]
     output: Vec<Output>,
     /// Push to REPOSITORY[:TAG]; without a tag to the moving tag `unreleased`. With several images, REPOSITORY/NAME
-    #[arg(long, value_name = "REPOSITORY")]
+    #[arg(long, value_name = "REPOSITORY", value_parser = ReferenceParser)]
     push: Option<Reference>,
     /// An image whose layers may be used again, besides what lies in the pushed repository
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", value_parser = ReferenceParser)]
     previous: Vec<Reference>,
     /// Compression of the layers; perijove.toml says it otherwise
     #[arg(long, value_enum)]

@@ -4,6 +4,7 @@ mod build;
 mod demo;
 pub mod error;
 mod lock;
+mod reference;
 mod registry;
 mod release;
 mod tags;
@@ -12,7 +13,7 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use perijove_build::Config;
 use perijove_build::lock::journal;
 
@@ -35,10 +36,10 @@ pub struct Global {
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value = "text", env = "PERIJOVE_FORMAT")]
     format: Format,
-    /// Say only what went wrong
+    /// Say only warnings and what went wrong
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say more
+    /// Say each step
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Colours
@@ -89,7 +90,10 @@ pub enum Outcome {
 /// Runs the command line and gives the exit code: 0 done, 1 failed or found something, 2 wrong usage or
 /// unreadable input, 3 a deadline passed.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.collect();
+    let color = words_color(&words, std::env::var("PERIJOVE_COLOR").ok().as_deref());
+    let command = Arguments::command().color(color);
+    let arguments = match command.try_get_matches_from(words).and_then(|m| Arguments::from_arg_matches(&m)) {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -137,6 +141,25 @@ fn repository(global: &Global, ui: &Ui) -> Result<Config, CliError> {
     Ok(config)
 }
 
+/// What `--color` says, for the errors of a command line that cannot be read: the last one, else `variable`.
+/// Left open, clap looks at the terminal and at `NO_COLOR`.
+fn words_color(words: &[OsString], variable: Option<&str>) -> ColorChoice {
+    let mut words = words.iter().map_while(|word| word.to_str().filter(|word| *word != "--"));
+    let mut said = variable;
+    while let Some(word) = words.next() {
+        if word == "--color" {
+            said = words.next();
+        } else if let Some(value) = word.strip_prefix("--color=") {
+            said = Some(value);
+        }
+    }
+    match said {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}
+
 /// Ready when the user presses Ctrl-C or the system asks the program to end.
 async fn ended() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -161,5 +184,26 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_color_counts() {
+        for (words, variable, choice) in [
+            ("build", None, ColorChoice::Auto),
+            ("build --colour", Some("never"), ColorChoice::Never),
+            ("--color always build --color=never", None, ColorChoice::Never),
+            ("build --color=never --color always", Some("never"), ColorChoice::Always),
+            ("build --color auto", Some("always"), ColorChoice::Auto),
+            ("build -- --color always", None, ColorChoice::Auto),
+            ("build --color", None, ColorChoice::Auto),
+        ] {
+            let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            assert_eq!(words_color(&words, variable), choice, "{words:?}");
+        }
     }
 }

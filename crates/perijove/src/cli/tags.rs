@@ -10,6 +10,7 @@ use perijove_release::verify;
 use serde_json::json;
 
 use super::error::CliError;
+use super::reference::ReferenceParser;
 use super::{Global, Outcome};
 use crate::ui::Ui;
 
@@ -36,7 +37,7 @@ pub enum Verb {
     /// List the aliases that break the rule in live repositories, and where those differ from each other
     Verify {
         /// REGISTRY/REPOSITORY; several are compared
-        #[arg(required = true, value_name = "REPO")]
+        #[arg(required = true, value_name = "REPO", value_parser = ReferenceParser)]
         repos: Vec<Reference>,
         /// Move the aliases, and copy releases that one of the repositories lacks
         #[arg(long)]
@@ -52,7 +53,7 @@ pub struct Existing {
     #[arg(long, value_name = "FILE")]
     existing: Option<PathBuf>,
     /// A live repository; several count as one
-    #[arg(long, value_name = "REPO")]
+    #[arg(long, value_name = "REPO", value_parser = ReferenceParser)]
     repo: Vec<Reference>,
 }
 

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use perijove_oci::{Reporter, report::Silent};
+use perijove_oci::Reporter;
 
 use crate::cli::Format;
 use crate::cli::error::CliError;
@@ -35,15 +35,18 @@ impl Ui {
     pub fn new(format: Format, quiet: bool, verbose: u8, color: Color) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|v| v == "dumb");
         let color = match color {
-            Color::Auto => terminal && !plain,
+            Color::Auto => terminal && !plain && !dumb,
             Color::Always => true,
             Color::Never => false,
         };
-        let reporter: Arc<dyn Reporter> = match (quiet, terminal) {
-            (true, _) => Arc::new(Silent),
-            (false, true) => Arc::new(progress::Bars::new()),
-            (false, false) => Arc::new(progress::Lines::new(verbose > 0)),
+        let bars = (terminal && !quiet).then(|| progress::Bars::new(verbose > 0, color)).flatten();
+        let reporter: Arc<dyn Reporter> = match bars {
+            Some(bars) => Arc::new(bars),
+            None if quiet => Arc::new(progress::Lines::new(progress::Say::Warnings)),
+            None if verbose > 0 => Arc::new(progress::Lines::new(progress::Say::Steps)),
+            None => Arc::new(progress::Lines::new(progress::Say::Notes)),
         };
         Ui { format, quiet, color, reporter }
     }

@@ -13,7 +13,7 @@ use perijove_registry::{Collect, Settings, TlsFiles};
 
 const USAGE: &str = "\
 usage: perijove-registry --root DIR [--listen ADDRESS] [--create-only REGEX]
-       [--certificate PEM --key PEM] [--users HTPASSWD [--rules FILE] [--anonymous-read]]
+       [--tls-certificate PEM --tls-key PEM] [--users HTPASSWD [--rules FILE] [--anonymous-read]]
        [--behind-proxy] [--mount any|named|never] [--max-blob BYTES] [--collect-every-ms N --blob-grace-ms N]";
 
 fn main() -> ExitCode {
@@ -72,8 +72,8 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, String>
                     "--create-only" => {
                         settings.create_only = CreateOnly::matching(&value).map_err(|e| e.to_string())?;
                     }
-                    "--certificate" => certificate = Some(PathBuf::from(&value)),
-                    "--key" => key = Some(PathBuf::from(&value)),
+                    "--tls-certificate" => certificate = Some(PathBuf::from(&value)),
+                    "--tls-key" => key = Some(PathBuf::from(&value)),
                     "--users" => users = Some(PathBuf::from(&value)),
                     "--rules" => rules = Some(PathBuf::from(&value)),
                     "--mount" => settings.mount = value.parse()?,
@@ -90,7 +90,7 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, String>
     settings.tls = match (certificate, key) {
         (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
         (None, None) => None,
-        _ => return Err("--certificate and --key go together".to_owned()),
+        _ => return Err("--tls-certificate and --tls-key go together".to_owned()),
     };
     if let Some(users) = users {
         let access = Access::load(&users, rules.as_deref()).map_err(|e| e.to_string())?;

@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use perijove_oci::{Config, Descriptor, Digest, ImageConfig, Manifest, Platform, RootFs, media};
 use perijove_runtime::ImageSource;
+pub use perijove_testkit::{has, is_root, skip};
 
 /// One entry of a made layer.
 pub enum Entry<'a> {
@@ -193,12 +194,6 @@ fn is_static(elf: &[u8]) -> bool {
     elf.starts_with(b"\x7fELF") && !elf[..elf.len().min(4096)].windows(8).any(|w| w == b"/ld-linu")
 }
 
-/// Says that a test is skipped; fails instead where `CI` is `true`.
-pub fn skip(test: &str, why: &str) {
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{test} must not be skipped here: {why}");
-    eprintln!("skipped: {test}: {why}");
-}
-
 /// Who runs the test program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -206,10 +201,6 @@ pub enum Who {
     Me,
     /// An ordinary user without account, by setpriv; only root can become one.
     Ordinary,
-}
-
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 /// A runtime and who uses it.
@@ -228,10 +219,11 @@ pub fn builtin() -> Vec<Way> {
 /// The same, and runc where it is installed and the tests are root's.
 pub fn ways(test: &str) -> Vec<Way> {
     let mut ways = builtin();
-    if is_root() && Command::new("runc").arg("--version").output().is_ok() {
+    let test = format!("{test} by runc");
+    if !is_root() {
+        skip(&test, "needs root");
+    } else if has(&test, "runc") {
         ways.push(Way { who: Who::Me, runtime: "runc" });
-    } else {
-        skip(&format!("{test} by runc"), "needs root and runc");
     }
     ways
 }

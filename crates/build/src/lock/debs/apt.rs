@@ -1,4 +1,4 @@
-//! What apt on this machine knows: where Debian's archives are, and through which proxy.
+//! What apt on this machine knows: where Debian's archives are, and through which proxies.
 //!
 //! Reading its answers is pure; running it is at the end. apt is asked rather than its files read, because it
 //! alone knows all the forms that its sources can have.
@@ -7,6 +7,7 @@ use std::process::Output;
 
 use url::Url;
 
+use super::proxy::Proxies;
 use super::text::Archive;
 use crate::{Error, Result};
 
@@ -89,15 +90,8 @@ fn first_mirror(list: &str) -> Option<&str> {
         .find(|a| a.starts_with("http://") || a.starts_with("https://"))
 }
 
-/// The proxy in what `apt-config dump` prints for `Acquire::http::Proxy`. `DIRECT` is none.
-pub fn proxy(dump: &str) -> Option<Url> {
-    let value =
-        dump.lines().find_map(|line| line.strip_prefix("Acquire::http::Proxy \"")?.strip_suffix("\";"))?;
-    Url::parse(value).ok().filter(Url::has_host)
-}
-
-/// Runs apt: the targets, and the proxy. No lists are fetched, and nothing is changed.
-pub async fn ask() -> Result<(Vec<Target>, Option<Url>)> {
+/// Runs apt: the targets, and the proxies. No lists are fetched, and nothing is changed.
+pub async fn ask() -> Result<(Vec<Target>, Proxies)> {
     let listed = run("apt-get", &["indextargets", "--format", FORMAT]).await?;
     let mut found = targets(&listed);
     if found.is_empty() {
@@ -105,8 +99,8 @@ pub async fn ask() -> Result<(Vec<Target>, Option<Url>)> {
         let bare = ["indextargets", "-o", "APT::Get::IndexTargets::ReleaseInfo=false", "--format", FORMAT];
         found = targets(&run("apt-get", &bare).await?);
     }
-    let dump = run("apt-config", &["dump", "Acquire::http::Proxy"]).await?;
-    Ok((found, proxy(&dump)))
+    let dump = run("apt-config", &["dump", "Acquire"]).await?;
+    Ok((found, Proxies::parse(&dump)))
 }
 
 async fn run(program: &str, arguments: &[&str]) -> Result<String> {
@@ -129,8 +123,9 @@ async fn run(program: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// What to do when apt cannot tell.
-pub const HINT: &str = "set `mirror` and `security-mirror` (PERIJOVE_DEBIAN_MIRROR and \
-                        PERIJOVE_DEBIAN_SECURITY_MIRROR) to the addresses of Debian's archives";
+pub const HINT: &str = "set `debian` and `debian-security` in [repository.mirrors] of perijove.toml (or \
+                        PERIJOVE_DEBIAN_MIRROR and PERIJOVE_DEBIAN_SECURITY_MIRROR) to the addresses of \
+                        Debian's archives";
 
 #[cfg(test)]
 mod tests {
@@ -166,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_addresses_and_proxies() {
+    fn reads_addresses() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("debian.list");
         std::fs::write(&list, "# mirrors\nhttps://m.test/debian\tpriority:1\n").unwrap();
@@ -180,9 +175,18 @@ mod tests {
         {
             assert!(address(bad).is_err(), "{bad}");
         }
-        assert_eq!(proxy("Acquire::http::Proxy \"http://p.test:3128\";\n").unwrap().port(), Some(3128));
-        for none in ["", "Acquire::http::Proxy \"\";\n", "Acquire::http::Proxy \"DIRECT\";\n"] {
-            assert_eq!(proxy(none), None);
-        }
+    }
+
+    #[test]
+    fn the_hint_names_keys_that_the_settings_have() {
+        let keys: Vec<&str> = HINT.split('`').skip(1).step_by(2).collect();
+        assert_eq!(keys.len(), 2, "{HINT}");
+        let lines: String = keys.iter().map(|key| format!("{key} = \"http://m.test/{key}\"\n")).collect();
+        let config =
+            crate::Config::parse(std::path::Path::new("/"), &format!("[repository.mirrors]\n{lines}"))
+                .unwrap();
+        let mirrors = config.repository.mirrors;
+        let at = |key: &str| Some(format!("http://m.test/{key}"));
+        assert_eq!((mirrors.debian, mirrors.debian_security), (at("debian"), at("debian-security")));
     }
 }

@@ -7,15 +7,16 @@ use url::Url;
 
 use super::apt;
 use super::auth;
+use super::proxy::Route;
 use super::text::{Archive, LockedDeb};
 use crate::{Error, Fetcher, Result};
 
 /// What the user says about the archives. An address that is not said is asked of apt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArchiveSettings {
-    /// `mirror`: address of the main archive, the folder that has `dists` and `pool`.
+    /// `debian` in `[repository.mirrors]`: address of the main archive, the folder that has `dists` and `pool`.
     pub mirror: Option<String>,
-    /// `security-mirror`: address of the security archive.
+    /// `debian-security`: address of the security archive.
     pub security_mirror: Option<String>,
 }
 
@@ -31,18 +32,19 @@ impl ArchiveSettings {
     }
 }
 
-/// The addresses of the archives, and the proxy on the way.
+/// The addresses of the archives, and the way to each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archives {
     debian: Url,
     security: Url,
-    proxy: Option<Url>,
+    /// By apt's settings, for the hosts that they are about.
+    routes: Vec<(Url, Route)>,
 }
 
 impl Archives {
-    /// Archives at these addresses, reached directly.
+    /// Archives at these addresses, reached as the environment says.
     pub fn at(debian: Url, security: Url) -> Self {
-        Archives { debian, security, proxy: None }
+        Archives { debian, security, routes: Vec::new() }
     }
 
     /// What `settings` say; what they leave open, apt is asked for.
@@ -56,18 +58,18 @@ impl Archives {
             match apt::address(value) {
                 Ok(url) => Ok(Some(url)),
                 Err(_) => Err(Error::Input {
-                    place: format!("setting `{name}`"),
+                    place: format!("setting `{name}` of [repository.mirrors]"),
                     reason: "not an http or https address".to_owned(),
                     hint: "give the address of the folder that has `dists` and `pool`".to_owned(),
                 }),
             }
         };
-        let debian = set("mirror", &settings.mirror)?;
-        let security = set("security-mirror", &settings.security_mirror)?;
+        let debian = set("debian", &settings.mirror)?;
+        let security = set("debian-security", &settings.security_mirror)?;
         if let (Some(debian), Some(security)) = (&debian, &security) {
             return Ok(Archives::at(debian.clone(), security.clone()));
         }
-        let (targets, proxy) = apt::ask().await?;
+        let (targets, proxies) = apt::ask().await?;
         let known = |archive: Archive| {
             let unknown = |reason: String| Error::Program {
                 program: "apt".to_owned(),
@@ -82,11 +84,17 @@ impl Archives {
             Ok::<_, Error>(auth::with_credentials(url, std::path::Path::new("/")))
         };
         let or_known = |url: Option<Url>, archive| url.map_or_else(|| known(archive), Ok);
-        Ok(Archives {
-            debian: or_known(debian, Archive::Debian)?,
-            security: or_known(security, Archive::Security)?,
-            proxy,
-        })
+        let mut archives =
+            Archives::at(or_known(debian, Archive::Debian)?, or_known(security, Archive::Security)?);
+        for url in [&archives.debian, &archives.security] {
+            let route = proxies.route(url).map_err(|name| Error::Program {
+                program: "apt".to_owned(),
+                reason: format!("its setting {name} is no address of a proxy"),
+                hint: "correct it in /etc/apt/apt.conf.d: http://HOST:PORT, or DIRECT".to_owned(),
+            })?;
+            archives.routes.push((url.clone(), route));
+        }
+        Ok(archives)
     }
 
     /// Where the file of a locked package is.
@@ -94,9 +102,16 @@ impl Archives {
         self.below(deb.archive, &deb.path)
     }
 
-    /// A fetcher that reaches the archives as apt would: through its proxy, if it has one.
+    /// A fetcher that reaches the archives as apt would: by its proxies, where it has some.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] when a proxy cannot be used.
     pub fn fetcher(&self, fetcher: &Fetcher) -> Result<Fetcher> {
-        self.proxy.as_ref().map_or_else(|| Ok(fetcher.clone()), |proxy| fetcher.through(proxy))
+        self.routes.iter().try_fold(fetcher.clone(), |fetcher, (url, route)| match route {
+            Route::Environment => Ok(fetcher),
+            Route::Direct => fetcher.routed(url, None),
+            Route::Through(proxy) => fetcher.routed(url, Some(proxy)),
+        })
     }
 
     /// The address of `path`, of components that are taken as they are, below `archive`.
@@ -131,5 +146,45 @@ mod tests {
         assert_eq!(archives.below(Archive::Security, "dists/x").as_str(), "https://env.test/s/dists/x");
         let bad = ArchiveSettings { mirror: Some("ftp://x.test/".to_owned()), ..ArchiveSettings::default() };
         assert!(Archives::discover(&bad).await.unwrap_err().is_usage());
+    }
+
+    /// A server that answers each request with its own name and the request's first line.
+    fn server(name: &'static str) -> Url {
+        use std::io::{BufRead, BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = lines.next().unwrap().unwrap();
+                lines.map_while(std::io::Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+                let body = format!("{name}: {first}");
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            }
+        });
+        Url::parse(&format!("http://{address}/")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_archive_is_reached_by_its_own_route() {
+        let (proxy, direct) = (server("proxy"), server("direct"));
+        let mut archives = Archives::at(Url::parse("http://deb.test/debian").unwrap(), direct.clone());
+        archives.routes =
+            vec![(archives.debian.clone(), Route::Through(proxy)), (direct.clone(), Route::Direct)];
+        let cache = tempfile::tempdir().unwrap();
+        let reporter = std::sync::Arc::new(perijove_oci::report::Silent);
+        let fetcher = archives.fetcher(&Fetcher::new(cache.path(), reporter).unwrap()).unwrap();
+        let body = async |archive| {
+            let url = archives.below(archive, "dists/trixie/InRelease");
+            String::from_utf8(fetcher.document(&url, "*/*", 1000).await.unwrap().0).unwrap()
+        };
+        assert_eq!(
+            body(Archive::Debian).await,
+            "proxy: GET http://deb.test/debian/dists/trixie/InRelease HTTP/1.1"
+        );
+        assert_eq!(body(Archive::Security).await, "direct: GET /dists/trixie/InRelease HTTP/1.1");
     }
 }

@@ -21,6 +21,7 @@ pub mod index;
 pub mod input;
 pub mod openpgp;
 pub mod platform;
+mod proxy;
 pub mod relation;
 pub mod release;
 pub mod resolve;
