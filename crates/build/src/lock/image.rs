@@ -58,8 +58,10 @@ pub async fn lock(
             let inside = path.strip_prefix(staging.path()).unwrap_or(&path).to_owned();
             let target = config.root.join(&inside);
             let rewritten = std::fs::read(&target).ok().as_deref() != Some(&bytes[..]);
-            let lock = inside.display().to_string();
-            changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten });
+            if let Some(packages) = packages {
+                let lock = inside.display().to_string();
+                changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten });
+            }
             files.push((target, bytes));
         }
     }
@@ -132,7 +134,8 @@ fn copy_inputs(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-type NewFile = (PathBuf, Vec<u8>, Vec<Change>);
+/// Path, bytes, and what changed if it is a lock and not a wheel that was built for one.
+type NewFile = (PathBuf, Vec<u8>, Option<Vec<Change>>);
 
 struct Relock<'a> {
     config: &'a Config,
@@ -149,7 +152,7 @@ impl Relock<'_> {
         let mut fresh = None;
         if let Some((input, lock)) = &paths.debs {
             let (new, changes) = self.debs(input, lock).await?;
-            files.push((lock.clone(), new.to_text().into_bytes(), changes));
+            files.push((lock.clone(), new.to_text().into_bytes(), Some(changes)));
             fresh = Some(new);
         }
         if let Some((input, lock)) = &paths.python {
@@ -162,16 +165,16 @@ impl Relock<'_> {
             let new = RequirementsLock::parse(&locked.text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(pins), pins(&new));
             for (path, bytes) in locked.wheels {
-                files.push((paths.folder.join(path), bytes, Vec::new()));
+                files.push((paths.folder.join(path), bytes, None));
             }
-            files.push((lock.clone(), locked.text.into_bytes(), changes));
+            files.push((lock.clone(), locked.text.into_bytes(), Some(changes)));
         }
         if let Some((_, lock)) = &paths.npm {
             let old = existing(lock).map(|text| NpmLock::parse(&text, &self.place(lock))).transpose()?;
             let text = self.origins.npm(&paths.folder).lock(self.upgrade).await?;
             let new = NpmLock::parse(&text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(packages), packages(&new));
-            files.push((lock.clone(), text.into_bytes(), changes));
+            files.push((lock.clone(), text.into_bytes(), Some(changes)));
         }
         Ok(files)
     }
