@@ -45,7 +45,10 @@ fn reachable(test: &str, client: &str, args: &[&str]) -> bool {
 async fn locks_the_newest_freeze() {
     const TEST: &str = "locks_the_newest_freeze";
     let Some(shared) = shared() else {
-        return skip(TEST, "the conformance folder (PERIJOVE_SHARED) is not here");
+        return skip(
+            TEST,
+            "the freezes are not there; set PERIJOVE_SHARED to the folder that holds conformance/freezes",
+        );
     };
     if !has(TEST, "uv") {
         return;

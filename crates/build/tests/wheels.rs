@@ -211,7 +211,7 @@ async fn a_source_is_built_once() {
     }
     let files = vec![
         sdist("pure", "0.6", "pure-0.6-py3-none-any.whl", "", true),
-        // A newer version without wheels does not win over an older one with.
+        // Being built costs a version nothing: the newest wins.
         wheel("lib", "1.0", "py3-none-any", &[]),
         sdist("lib", "2.0", "lib-2.0-py3-none-any.whl", "", true),
     ];
@@ -221,7 +221,8 @@ async fn a_source_is_built_once() {
     insta::assert_snapshot!("built_from_source", text);
     let built = image.path(WHEELS).join("pure-0.6-py3-none-any.whl");
     let bytes = std::fs::read(&built).unwrap();
-    assert_eq!(*image.said.0.lock().unwrap(), ["building a wheel of pure 0.6 from its source"]);
+    let building = ["lib 2.0", "pure 0.6"].map(|what| format!("building a wheel of {what} from its source"));
+    assert_eq!(*image.said.0.lock().unwrap(), building);
 
     // Built again, at another time and in another order, it is the same.
     std::fs::remove_file(&built).unwrap();

@@ -66,7 +66,10 @@ fn refreezes_move_few_bytes() {
     let test = "refreezes_move_few_bytes";
     let freezes = freezes();
     if freezes.len() != 9 {
-        return skip(test, "conformance/freezes is not there; PERIJOVE_SHARED names the folder that has it");
+        return skip(
+            test,
+            "the nine freezes are not there; set PERIJOVE_SHARED to the folder that holds conformance/freezes",
+        );
     }
     if !has(test, "uv") {
         return;

@@ -120,7 +120,11 @@ impl Check {
     /// What it does, in a few words.
     pub fn name(&self) -> String {
         match self {
-            Check::Run { run, .. } => format!("run {}", run.join(" ")),
+            // A program of several lines says nothing in a list of results.
+            Check::Run { run, .. } => {
+                let word = |word: &String| word.lines().nth(1).map_or(word.clone(), |_| "…".to_owned());
+                format!("run {}", run.iter().map(word).collect::<Vec<_>>().join(" "))
+            }
             Check::Serve { get, .. } => format!("GET {get}"),
         }
     }
@@ -218,6 +222,13 @@ fn last_lines() -> (Arc<Mutex<VecDeque<String>>>, LineSink) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_one_line() {
+        let run = ["python3", "-c", "import a\nimport b"].map(str::to_owned).to_vec();
+        let check = Check::Run { run, expect: None, within: Duration::ZERO };
+        assert_eq!(check.name(), "run python3 -c …");
+    }
 
     #[test]
     fn requests() {

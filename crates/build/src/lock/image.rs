@@ -69,8 +69,10 @@ pub async fn lock(
             let place = path.strip_prefix(workspace.path()).unwrap_or(&path).to_owned();
             let (lock, removed) = (place.display().to_string(), bytes.is_none());
             let rewrite = Rewrite { place, bytes };
-            let rewritten = !rewrite.is_there(&config.root);
-            changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten, removed });
+            if let Some(packages) = packages {
+                let rewritten = !rewrite.is_there(&config.root);
+                changes.push(LockChange { image: name.clone(), lock, changes: packages, rewritten, removed });
+            }
             rewrites.push(rewrite);
         }
     }
@@ -138,8 +140,9 @@ fn copy_inputs(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Path in the workspace, bytes (`None`: it goes), what changed in it.
-type NewFile = (PathBuf, Option<Vec<u8>>, Vec<Change>);
+/// Path in the workspace, bytes (`None`: it goes), and what changed if it is a lock and not a wheel that was built
+/// for one.
+type NewFile = (PathBuf, Option<Vec<u8>>, Option<Vec<Change>>);
 
 struct Relock<'a> {
     config: &'a Config,
@@ -156,7 +159,7 @@ impl Relock<'_> {
         let mut fresh = None;
         if let Some((input, lock)) = &paths.debs {
             let (new, changes) = self.debs(input, lock).await?;
-            files.push((lock.clone(), Some(new.to_text().into_bytes()), changes));
+            files.push((lock.clone(), Some(new.to_text().into_bytes()), Some(changes)));
             fresh = Some(new);
         }
         if let Some((input, lock)) = &paths.python {
@@ -169,19 +172,19 @@ impl Relock<'_> {
             let new = RequirementsLock::parse(&locked.text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(pins), pins(&new));
             for (path, bytes) in locked.wheels {
-                files.push((paths.folder.join(path), Some(bytes), Vec::new()));
+                files.push((paths.folder.join(path), Some(bytes), None));
             }
             for wheel in no_longer_named(old.as_ref(), &new) {
-                files.push((paths.folder.join(WHEELS).join(wheel), None, Vec::new()));
+                files.push((paths.folder.join(WHEELS).join(wheel), None, Some(Vec::new())));
             }
-            files.push((lock.clone(), Some(locked.text.into_bytes()), changes));
+            files.push((lock.clone(), Some(locked.text.into_bytes()), Some(changes)));
         }
         if let Some((_, lock)) = &paths.npm {
             let old = existing(lock).map(|text| NpmLock::parse(&text, &self.place(lock))).transpose()?;
             let text = self.origins.npm(&paths.folder).lock(self.upgrade).await?;
             let new = NpmLock::parse(&text, &self.place(lock))?;
             let changes = summary(old.iter().flat_map(packages), packages(&new));
-            files.push((lock.clone(), Some(text.into_bytes()), changes));
+            files.push((lock.clone(), Some(text.into_bytes()), Some(changes)));
         }
         Ok(files)
     }

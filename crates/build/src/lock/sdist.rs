@@ -77,7 +77,10 @@ pub async fn wheel(
     if let Some(known) = old.and_then(|lock| kept(lock, name, &digest, image)) {
         return Ok(known);
     }
-    if ALTERNATIVES.iter().any(|(bad, _)| bad == name) {
+    // Whoever publishes compiled wheels for other machines or Pythons has code to compile.
+    let wheels = files.iter().filter_map(|f| f.filename.parse::<WheelName>().ok());
+    let compiled = wheels.filter(|w| w.version == *version).any(|w| !w.is_any());
+    if compiled || ALTERNATIVES.iter().any(|(bad, _)| bad == name) {
         return Err(refused(
             name,
             &format!("{version} has no wheel that fits, and its source holds compiled code"),
@@ -154,19 +157,22 @@ async fn build(index: &Index, name: &str, file: &IndexFile, digest: &Digest) -> 
     Ok((filename, std::fs::read(wheel).map_err(Error::io(wheel))?))
 }
 
-/// Names the package when uv could not even read a source's metadata.
-pub fn explain(error: Error) -> Error {
+/// The project whose source uv could not read, when that is what its error says.
+pub fn unreadable(error: &Error) -> Option<String> {
     static BUILD: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)failed to (?:download and )?(?:build|prepare)[a-z ]* `?([A-Za-z0-9][A-Za-z0-9._-]*)(?:==|`| @)").ok()
     });
-    let Error::Program { reason, .. } = &error else { return error };
-    let name =
-        BUILD.as_ref().and_then(|b| b.captures(reason)).and_then(|c| c.get(1)).map(|m| normalise(m.as_str()));
-    match name {
-        Some(name) => {
+    let Error::Program { reason, .. } = error else { return None };
+    BUILD.as_ref().and_then(|b| b.captures(reason)).and_then(|c| c.get(1)).map(|m| normalise(m.as_str()))
+}
+
+/// Names the package when uv could not even read a source's metadata.
+pub fn explain(error: Error) -> Error {
+    match (unreadable(&error), &error) {
+        (Some(name), Error::Program { reason, .. }) => {
             refused(&name, &format!("has no wheel that fits, and its source cannot be built here:\n{reason}"))
         }
-        None => error,
+        _ => error,
     }
 }
 

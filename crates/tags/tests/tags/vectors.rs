@@ -40,9 +40,11 @@ fn shared(test: &str, name: &str) -> Option<String> {
             assert_ne!(
                 std::env::var("CI").as_deref(),
                 Ok("true"),
-                "{test} must not be skipped here: {error}"
+                "{test} must not be skipped in CI: {name}: {error}; set PERIJOVE_SHARED to the folder that holds conformance/"
             );
-            eprintln!("skipped: {test}: {name}: {error} (set PERIJOVE_SHARED)");
+            eprintln!(
+                "skipped: {test}: {name}: {error}; set PERIJOVE_SHARED to the folder that holds conformance/"
+            );
             None
         }
     }

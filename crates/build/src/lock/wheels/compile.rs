@@ -24,17 +24,6 @@ pub enum Upgrade {
     Packages(Vec<String>),
 }
 
-/// From which projects source distributions may be taken.
-#[derive(Clone, Debug)]
-pub enum Sdists {
-    /// None: an older version with a wheel is better than a newer one without.
-    Never,
-    /// Any.
-    Allowed,
-    /// Any but these projects.
-    NotOf(BTreeSet<String>),
-}
-
 /// What one run is about.
 pub struct Question<'a> {
     /// The `requirements.in`.
@@ -57,8 +46,13 @@ pub struct Resolution {
 }
 
 impl Question<'_> {
-    /// uv's answer for `platform`.
-    pub async fn ask(&self, index: &Index, platform: &Platform, sdists: &Sdists) -> Result<Resolution> {
+    /// uv's answer for `platform`, without the source distributions of the projects in `only_wheels`.
+    pub async fn ask(
+        &self,
+        index: &Index,
+        platform: &Platform,
+        only_wheels: &BTreeSet<&str>,
+    ) -> Result<Resolution> {
         let folder = self.input.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = self.input.file_name().unwrap_or(self.input.as_os_str());
         let temporary = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
@@ -72,15 +66,7 @@ impl Question<'_> {
         command.args(["--python-version", &format!("{}.{}", self.target.python.0, self.target.python.1)]);
         command.args(["--python-platform", &self.target.uv_platform(platform)?]);
         command.args(any_python());
-        match sdists {
-            Sdists::Never => {
-                command.arg("--no-build");
-            }
-            Sdists::Allowed => {}
-            Sdists::NotOf(projects) => {
-                command.args(projects.iter().flat_map(|p| ["--only-binary", p]));
-            }
-        }
+        command.args(only_wheels.iter().flat_map(|p| ["--only-binary", p]));
         match self.upgrade {
             Upgrade::Nothing => {}
             Upgrade::All => {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pep440_rs::VersionSpecifiers;
 use perijove_oci::Digest;
 
 use super::requirement::{Problem, Requirement};
@@ -120,6 +121,12 @@ impl Input {
         let mut platforms: Vec<String> = target.platforms.iter().map(ToString::to_string).collect();
         platforms.sort();
         Digest::sha256(format!("{target}\n{}\n{}\n", platforms.join(" "), lines.join("\n")).as_bytes())
+    }
+
+    /// The projects that are asked for by name (constraints ask for nothing), and in which versions.
+    pub fn wanted(&self) -> impl Iterator<Item = (&str, &VersionSpecifiers)> {
+        let lines = self.lines.iter().filter(|line| !line.constraint);
+        lines.map(|line| (line.requirement.name.as_str(), &line.requirement.versions))
     }
 
     /// Why the lock is behind this input, or `None`. Needs no network. Any lock is checked by its pins; one that

@@ -7,6 +7,7 @@ pub mod make;
 pub mod merge;
 pub mod repack;
 pub mod requirement;
+pub mod resolve;
 pub mod select;
 pub mod tags;
 pub mod target;
