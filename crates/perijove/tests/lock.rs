@@ -17,18 +17,19 @@ use serde_json::json;
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
 
+/// Bases by digest, which locking need not read: only Python is locked.
 const TWO: &str = r#"
 [repository]
 platforms = ["linux/amd64", "linux/arm64"]
 [image.first]
 version = "1"
-base = { debian = "trixie" }
+base = { image = "127.0.0.1:9/base@sha256:0000000000000000000000000000000000000000000000000000000000000000" }
 python = "requirements.txt"
 python-version = "3.13"
 glibc = "2.41"
 [image.second]
 version = "1"
-base = { debian = "trixie" }
+base = { image = "127.0.0.1:9/base@sha256:0000000000000000000000000000000000000000000000000000000000000000" }
 python = "requirements.txt"
 python-version = "3.13"
 glibc = "2.41"
