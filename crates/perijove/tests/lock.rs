@@ -82,8 +82,10 @@ impl Scene {
         std::fs::read_to_string(self.repository.join(lock)).ok()
     }
 
+    /// Every file but the one that two processes at once are kept apart by.
     fn files(&self) -> Vec<std::path::PathBuf> {
-        files_below(self.repository.path())
+        let guard = self.repository.join(".perijove/locks/guard");
+        files_below(self.repository.path()).into_iter().filter(|path| *path != guard).collect()
     }
 }
 
@@ -148,7 +150,7 @@ fn the_summary_names_what_changed() {
     let change = json!([{ "name": "beta", "old": "1.0", "new": "2.0" }]);
     assert_eq!(
         result["locks"],
-        json!([{ "image": "first", "lock": FIRST, "rewritten": true, "changes": change }])
+        json!([{ "image": "first", "lock": FIRST, "rewritten": true, "removed": false, "changes": change }])
     );
     let text = scene.text(FIRST).unwrap();
     assert!(text.contains("alpha==1.0") && text.contains("beta==2.0"), "{text}");
