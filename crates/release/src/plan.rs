@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perijove_oci::Digest;
-use perijove_tags::{Tag, next_build};
+use perijove_tags::{Build as Number, Tag, next_build};
 use serde::Serialize;
 
 use crate::Result;
@@ -89,7 +89,7 @@ pub fn plan(
             }
             Some(_) => continue,
         };
-        if longer(&least, &number) {
+        if Number::new(&least) > Number::new(&number) {
             number = least;
         }
     }
@@ -126,12 +126,6 @@ fn newest<'s>(candidate: &Candidate, states: &'s [State]) -> Option<&'s str> {
 
 fn names(states: &[State]) -> impl Iterator<Item = &str> + Clone {
     states.iter().flat_map(|state| state.tags.iter().map(String::as_str))
-}
-
-/// Whether build number `a` is greater: build numbers have no bound (RULE.md 5).
-fn longer(a: &str, b: &str) -> bool {
-    let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
-    (a.len(), a) > (b.len(), b)
 }
 
 /// Tags of the newest builds of `version`, the newest first: those worth a look before a plan.

@@ -15,8 +15,8 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// `digits` must be ASCII digits.
-    pub(crate) fn new(digits: &'a str) -> Build<'a> {
+    /// The number that `digits` write: ASCII digits alone.
+    pub fn new(digits: &'a str) -> Build<'a> {
         Build { digits: digits.trim_start_matches('0') }
     }
 }

@@ -1,15 +1,14 @@
 //! `perijove release`: plan → build → test → claim → push → alias → verify.
 
-use std::sync::Mutex;
 use std::time::Instant;
 
 use perijove_build::Built;
-use perijove_oci::{Platform, Reference};
+use perijove_oci::Reference;
 use perijove_release::plan::{Branch, Candidate, Decision};
 use perijove_release::record::Record;
 use perijove_release::run::{Image, Release, Step};
 use perijove_runtime::check::Verdict;
-use perijove_runtime::{Spec, Wanted};
+use perijove_runtime::{Engine, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
@@ -98,11 +97,22 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         ui.result(&steps.join("\n"), &json!({ "images": decisions, "steps": steps }))?;
         return Ok(Outcome::Done);
     }
-    let tested = Mutex::new(Vec::new());
+    let (mut tested, mut engine) = (Vec::new(), None);
     for (built, decision) in builts.iter().zip(&decisions) {
         if decision.released {
             ui.status(&format!("{}: nothing changed since {}", decision.image, decision.tag));
-        } else if !check(&builder, built, arguments.runtime, ui, &tested).await? {
+            continue;
+        }
+        if builder.config.image(&built.name)?.test.is_empty() {
+            ui.status(&format!("{}: no checks in perijove.toml", built.name));
+            continue;
+        }
+        // Chosen once, and only where there is something to check: runtimes are tried before they are taken.
+        let engine = match &engine {
+            Some(engine) => engine,
+            None => engine.insert(test::engine(arguments.runtime, ui).await?),
+        };
+        if !check(&builder, engine, built, ui, &mut tested).await? {
             return Err(CliError::failed(
                 format!("{}: a check failed, so nothing is public", built.name),
                 "run `perijove test` to see it again",
@@ -110,7 +120,6 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         }
     }
     let record = release.run().await?;
-    let tested = tested.into_inner().unwrap_or_default();
     report(&record, &decisions, &tested, builder.revision.as_ref(), start, ui)
 }
 
@@ -140,26 +149,19 @@ fn candidate(built: &Built, revision: Option<&String>) -> Candidate {
 /// Runs the image's own checks against what will be tagged; whether none failed.
 async fn check(
     builder: &perijove_build::Builder,
+    engine: &Engine,
     built: &Built,
-    runtime: Wanted,
     ui: &Ui,
-    tested: &Mutex<Vec<serde_json::Value>>,
+    tested: &mut Vec<serde_json::Value>,
 ) -> Result<bool, CliError> {
-    if builder.config.image(&built.name)?.test.is_empty() {
-        ui.status(&format!("{}: no checks in perijove.toml", built.name));
-        return Ok(true);
-    }
-    let engine = test::engine(runtime, ui).await?;
     let layout = tempfile::tempdir()?;
     let source = test::layout_of(builder, built, layout.path()).await?;
     let mut fine = true;
-    for platform in built.platforms.iter().map(|p| &p.platform).collect::<Vec<&Platform>>() {
-        for result in test::checks(builder, &engine, built, &source, platform, &Spec::default()).await? {
+    for platform in built.platforms.iter().map(|p| &p.platform) {
+        for result in test::checks(builder, engine, built, &source, platform, &Spec::default()).await? {
             fine &= !matches!(result.verdict, Verdict::Failed(_));
             ui.status(&test::line(&built.name, platform, &result));
-            if let Ok(mut tested) = tested.lock() {
-                tested.push(test::as_json(&built.name, platform, &result));
-            }
+            tested.push(test::as_json(&built.name, platform, &result));
         }
     }
     Ok(fine)
