@@ -44,7 +44,10 @@ pub struct Finding {
 pub fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..floor(text, offset)];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1,
+    )
 }
 
 /// The line around a byte offset, without its end and indentation, at most 200 characters of it.

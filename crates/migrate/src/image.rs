@@ -81,8 +81,9 @@ pub enum Version {
 
 /// What the tag of a reference says.
 pub fn version(tag: Option<&str>, digest: bool) -> Version {
-    static EXACT: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^([0-9]+\.[0-9]+\.[0-9]+(?:(?:a|b|rc|\.dev|\.post)[0-9]+)*)(?:-[0-9]+)?$").ok());
+    static EXACT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"^([0-9]+\.[0-9]+\.[0-9]+(?:(?:a|b|rc|\.dev|\.post)[0-9]+)*)(?:-[0-9]+)?$").ok()
+    });
     match tag {
         _ if digest => Version::Digest,
         None | Some("") => Version::Moving,
@@ -107,7 +108,8 @@ pub fn find(text: &str) -> Vec<Found> {
     let Some(reference) = REFERENCE.as_ref() else { return Vec::new() };
     let mut all = Vec::new();
     for found in reference.captures_iter(text) {
-        let (Some(whole), Some(name), Some(path)) = (found.get(0), found.name("name"), found.name("path")) else {
+        let (Some(whole), Some(name), Some(path)) = (found.get(0), found.name("name"), found.name("path"))
+        else {
             continue;
         };
         if !starts_a_word(&text[..whole.start()]) || !ends_a_word(&text[whole.end()..]) {
@@ -143,7 +145,8 @@ fn starts_a_word(before: &str) -> bool {
 fn ends_a_word(after: &str) -> bool {
     // A dot at the end of a sentence ends the name, one in `jupyterhub.git` does not.
     let next = after.strip_prefix('.').unwrap_or(after);
-    !next.starts_with(|c: char| c.is_alphanumeric() || c == '_') && !after.starts_with(['/', '-', '$', '{', ':', '@'])
+    !next.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && !after.starts_with(['/', '-', '$', '{', ':', '@'])
 }
 
 #[cfg(test)]

@@ -47,7 +47,9 @@ pub fn of(path: &str, text: &str) -> Option<Kind> {
     for rest in ["dockerfile", "containerfile"].iter().filter_map(|stem| name.strip_prefix(stem)) {
         // Dockerfile, Dockerfile.hub, Dockerfile-hub; not Dockerfile.md
         let other = [".md", ".rst", ".txt", ".dockerignore", ".py", ".sh", ".yml", ".yaml", ".json"];
-        if rest.is_empty() || (rest.starts_with(['.', '-', '_']) && !other.iter().any(|end| rest.ends_with(end))) {
+        if rest.is_empty()
+            || (rest.starts_with(['.', '-', '_']) && !other.iter().any(|end| rest.ends_with(end)))
+        {
             return Some(Kind::Dockerfile);
         }
     }

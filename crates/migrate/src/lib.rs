@@ -106,7 +106,9 @@ pub fn read(source: &Source, scene: &Scene, tree: &dyn Tree) -> Reading {
             reading
         }
     };
-    reading.findings.sort_by(|a, b| (a.span.start, a.rule, a.span.end).cmp(&(b.span.start, b.rule, b.span.end)));
+    reading
+        .findings
+        .sort_by(|a, b| (a.span.start, a.rule, a.span.end).cmp(&(b.span.start, b.rule, b.span.end)));
     reading.findings.dedup_by(|a, b| a.rule == b.rule && a.span == b.span);
     // A file that would not parse any more is left to a person.
     let (fixed, _) = apply(text, &reading.findings);
@@ -137,7 +139,8 @@ fn parses(path: &str, text: &str) -> bool {
     match kind::of(path, text) {
         Some(Kind::Yaml) => yaml::parse(text).is_ok(),
         Some(Kind::Dockerfile) => {
-            dockerfile::Dockerfile::parse(text.strip_prefix('\u{feff}').unwrap_or(text)).is_ok()
+            let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+            dockerfile::Dockerfile::parse(&dockerfile::masked(body)).is_ok()
         }
         _ => true,
     }

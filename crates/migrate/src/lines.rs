@@ -25,8 +25,27 @@ pub enum Mode {
 
 /// Programs that take image references.
 const TOOLS: [&str; 22] = [
-    "docker", "podman", "nerdctl", "buildah", "kubectl", "oc", "crictl", "ctr", "skopeo", "crane", "regctl",
-    "singularity", "apptainer", "docker-compose", "kind", "k3d", "minikube", "microk8s", "img", "kaniko", "trivy",
+    "docker",
+    "podman",
+    "nerdctl",
+    "buildah",
+    "kubectl",
+    "oc",
+    "crictl",
+    "ctr",
+    "skopeo",
+    "crane",
+    "regctl",
+    "singularity",
+    "apptainer",
+    "docker-compose",
+    "kind",
+    "k3d",
+    "minikube",
+    "microk8s",
+    "img",
+    "kaniko",
+    "trivy",
     "enroot",
 ];
 /// Programs whose arguments are charts, repositories or words.
@@ -95,7 +114,9 @@ fn uses(
     // `repository: X` in a template has its tag on another line.
     let apart = mode == Mode::Template
         && found.tag.is_none()
-        && ["repository", "name"].iter().any(|key| key_before(&text[line.start..found.span.start]) == Some(*key));
+        && ["repository", "name"]
+            .iter()
+            .any(|key| key_before(&text[line.start..found.span.start]) == Some(*key));
     let runs = context == Context::Run;
     let used = Use {
         image: found.image,
@@ -127,7 +148,9 @@ fn obstacle(found: &Found, context: Context, after: &str, apart: bool) -> Option
         Context::Build | Context::From => Some(BUILT_ON),
         Context::Run => {
             let command = after.trim_start_matches(['"', '\'']).trim_start();
-            let fine = command.is_empty() || command.starts_with("jupyterhub") || command.starts_with([')', ';', '&', '|', '#']);
+            let fine = command.is_empty()
+                || command.starts_with("jupyterhub")
+                || command.starts_with([')', ';', '&', '|', '#']);
             (!fine).then_some(NEEDS_SHELL)
         }
         _ => None,
@@ -173,7 +196,8 @@ fn logical_line(text: &str, at: usize) -> Range<usize> {
 fn is_comment(before: &str, mode: Mode) -> bool {
     let line = before.rsplit('\n').next().unwrap_or(before);
     let start = line.trim_start();
-    if start.starts_with('#') || (mode != Mode::Shell && (start.starts_with("//") || start.contains("{{/*"))) {
+    if start.starts_with('#') || (mode != Mode::Shell && (start.starts_with("//") || start.contains("{{/*")))
+    {
         return true;
     }
     // `code  # comment`, unless the mark stands in quotes.
@@ -185,7 +209,9 @@ fn is_comment(before: &str, mode: Mode) -> bool {
 }
 
 fn is_quoted(text: &str, span: &Range<usize>) -> bool {
-    ['"', '\'', '`'].iter().any(|&quote| text[..span.start].ends_with(quote) && text[span.end..].starts_with(quote))
+    ['"', '\'', '`']
+        .iter()
+        .any(|&quote| text[..span.start].ends_with(quote) && text[span.end..].starts_with(quote))
 }
 
 /// The key of `key: ` at the end of a text.
@@ -204,7 +230,7 @@ fn named(before: &str) -> Context {
 
 fn context(before: &str) -> Context {
     static FROM: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?i)(?:^|\n)\s*FROM\s+(?:--\S+\s+)*$").ok());
+        LazyLock::new(|| Regex::new(r"(?i)(?:^|\n)\s*FROM\s+(?:--[^\n]*\s)?$").ok());
     if FROM.as_ref().is_some_and(|from| from.is_match(before)) {
         return Context::From;
     }
@@ -247,7 +273,9 @@ pub fn hub_configuration(text: &str, scene: &Scene) -> Vec<Finding> {
     static STARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?m)^[ \t]*(c\.(?:ConfigurableHTTPProxy\.(?:should_start[ \t]*=[ \t]*True|command[ \t]*=)|JupyterHub\.proxy_cmd[ \t]*=)[^\n\r]*)").ok()
     });
-    let Some(starts) = STARTS.as_ref().filter(|_| scene.hub_used && !scene.proxy_apart) else { return Vec::new() };
+    let Some(starts) = STARTS.as_ref().filter(|_| scene.hub_used && !scene.proxy_apart) else {
+        return Vec::new();
+    };
     let lines = starts.captures_iter(text).filter_map(|found| found.get(1));
     lines.map(|line| scene::proxy_in_hub(line.range(), None)).collect()
 }
@@ -274,12 +302,20 @@ mod tests {
         for (text, mode, found) in [
             ("docker pull jupyterhub/singleuser\n", Mode::Shell, moving.clone()),
             ("sudo docker pull jupyterhub/jupyterhub:5.2.1", Mode::Shell, image.clone()),
-            ("docker run -d \\\n  --name hub \\\n  jupyterhub/jupyterhub jupyterhub", Mode::Shell, moving.clone()),
+            (
+                "docker run -d \\\n  --name hub \\\n  jupyterhub/jupyterhub jupyterhub",
+                Mode::Shell,
+                moving.clone(),
+            ),
             ("\tdocker pull jupyterhub/jupyterhub", Mode::Shell, moving.clone()),
             ("export HUB_IMAGE=jupyterhub/jupyterhub", Mode::Shell, moving.clone()),
             ("docker build --build-arg BASE=jupyterhub/jupyterhub .", Mode::Shell, moving.clone()),
             ("kubectl set image deploy/hub hub=jupyterhub/jupyterhub:5.2.1", Mode::Shell, image.clone()),
-            ("cat <<EOF > compose.yml\nservices:\n  hub:\n    image: jupyterhub/jupyterhub:latest\nEOF\n", Mode::Shell, moving.clone()),
+            (
+                "cat <<EOF > compose.yml\nservices:\n  hub:\n    image: jupyterhub/jupyterhub:latest\nEOF\n",
+                Mode::Shell,
+                moving.clone(),
+            ),
             ("# docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
             ("true # docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
             ("helm upgrade hub jupyterhub/jupyterhub --version 4.0.0", Mode::Shell, vec![]),
@@ -289,12 +325,20 @@ mod tests {
             ("git clone https://github.com/jupyterhub/jupyterhub", Mode::Shell, vec![]),
             ("echo jupyterhub/singleuser:5", Mode::Shell, vec![]),
             ("docker pull x && helm install hub jupyterhub/jupyterhub", Mode::Shell, vec![]),
-            ("docker run x jupyterhub/singleuser:5.2.1 sh -c 'pip install y'", Mode::Shell, vec!["retired-image", "unlocked-install"]),
+            (
+                "docker run x jupyterhub/singleuser:5.2.1 sh -c 'pip install y'",
+                Mode::Shell,
+                vec!["retired-image", "unlocked-install"],
+            ),
             ("c.DockerSpawner.image = 'jupyterhub/singleuser:5.2.1'", Mode::Literals, image.clone()),
             ("c.DockerSpawner.image = f\"jupyterhub/singleuser:{version}\"", Mode::Literals, image.clone()),
             ("x = os.environ.get('HUB_IMAGE', 'jupyterhub/jupyterhub')", Mode::Literals, moving.clone()),
             ("# c.DockerSpawner.image = 'jupyterhub/singleuser:5.2.1'", Mode::Literals, vec![]),
-            ("\"\"\"Defaults to `jupyterhub/singleuser:5`, or jupyterhub/jupyterhub\"\"\"", Mode::Literals, moving.clone()),
+            (
+                "\"\"\"Defaults to `jupyterhub/singleuser:5`, or jupyterhub/jupyterhub\"\"\"",
+                Mode::Literals,
+                moving.clone(),
+            ),
             ("repo = 'jupyterhub/jupyterhub'", Mode::Literals, vec![]),
             ("image = \"jupyterhub/jupyterhub:5.2.1\"", Mode::Literals, image.clone()),
             ("  image: \"jupyterhub/jupyterhub:{{ .Values.tag }}\"", Mode::Template, image.clone()),
@@ -307,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_hub_told_to_start_its_proxy() {
-        let text = "c.ConfigurableHTTPProxy.command = ['configurable-http-proxy']\n# c.JupyterHub.proxy_cmd = 1\n";
+        let text =
+            "c.ConfigurableHTTPProxy.command = ['configurable-http-proxy']\n# c.JupyterHub.proxy_cmd = 1\n";
         let used = Scene { hub_used: true, ..Scene::default() };
         let found = hub_configuration(text, &used);
         assert_eq!((found.len(), found[0].rule), (1, Rule::ProxyInHub));

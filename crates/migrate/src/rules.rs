@@ -76,13 +76,8 @@ mod tests {
 
     #[test]
     fn every_rule_has_one_row() {
-        let all = [
-            Rule::RetiredImage,
-            Rule::MovingTag,
-            Rule::OnbuildCopy,
-            Rule::ProxyInHub,
-            Rule::UnlockedInstall,
-        ];
+        let all =
+            [Rule::RetiredImage, Rule::MovingTag, Rule::OnbuildCopy, Rule::ProxyInHub, Rule::UnlockedInstall];
         for rule in all {
             assert_eq!(RULES.iter().filter(|(row, ..)| *row == rule).count(), 1);
             let id = rule.id();

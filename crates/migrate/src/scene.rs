@@ -25,10 +25,10 @@ pub struct Scene {
 pub type Obstacle = &'static str;
 
 /// The obstacle of a hub whose proxy would be missing.
-pub const NO_PROXY: Obstacle =
-    "nothing here runs a proxy apart from the hub, and the successor has none inside; --proxy-apart says that one runs";
+pub const NO_PROXY: Obstacle = "nothing here runs a proxy apart from the hub, and the successor has none inside; --proxy-apart says that one runs";
 /// The obstacle of what a Dockerfile stands on.
-pub const BUILT_ON: Obstacle = "a Dockerfile is built on it, whose steps need the shell and pip that the successor lacks";
+pub const BUILT_ON: Obstacle =
+    "a Dockerfile is built on it, whose steps need the shell and pip that the successor lacks";
 /// The obstacle of a command that the hub image cannot run.
 pub const NEEDS_SHELL: Obstacle = "what is run there needs a shell or programs that the successor lacks";
 
@@ -76,9 +76,14 @@ pub fn findings(scene: &Scene, used: &Use) -> Vec<Finding> {
         _ => Vec::new(),
     };
     let mut instead = match used.image {
-        Retired::Singleuser => format!("use {}, or the lab image of the site's own repository", successor.shown),
+        Retired::Singleuser => {
+            format!("use {}, or the lab image of the site's own repository", successor.shown)
+        }
         Retired::Onbuild => {
-            format!("use {}, made by `perijove init`, and COPY jupyterhub_config.py in sight", successor.shown)
+            format!(
+                "use {}, made by `perijove init`, and COPY jupyterhub_config.py in sight",
+                successor.shown
+            )
         }
         Retired::Hub => {
             format!("use {}, made by `perijove init`, and the proxy image beside it", successor.shown)
@@ -97,7 +102,8 @@ pub fn findings(scene: &Scene, used: &Use) -> Vec<Finding> {
     };
     let mut all = vec![new(Rule::RetiredImage, instead, edits.clone())];
     if used.version == Some(Version::Moving) {
-        let instead = "name MAJOR.MINOR.PATCH, or MAJOR.MINOR.PATCH-BUILDNUMBER, which never moves".to_owned();
+        let instead =
+            "name MAJOR.MINOR.PATCH, or MAJOR.MINOR.PATCH-BUILDNUMBER, which never moves".to_owned();
         all.push(new(Rule::MovingTag, instead, edits));
     }
     all

@@ -41,7 +41,11 @@ impl Reader {
         self.word();
         if let Some(start) = self.start.take() {
             let complex = std::mem::take(&mut self.complex) || self.piped || pipe;
-            self.commands.push(Command { words: std::mem::take(&mut self.words), span: start..self.end, complex });
+            self.commands.push(Command {
+                words: std::mem::take(&mut self.words),
+                span: start..self.end,
+                complex,
+            });
         }
         self.piped = pipe;
     }
@@ -98,6 +102,13 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
             (None | Some('"'), '$') => {
                 reader.complex |= next == Some('(');
                 reader.char(at, c);
+                while next == Some('{') {
+                    let Some((at, c)) = chars.next() else { break };
+                    reader.char(at, c);
+                    if c == '}' {
+                        break;
+                    }
+                }
             }
             (Some(_), c) => reader.char(at, c),
             (None, '\n' | ';') => {
@@ -114,7 +125,7 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
                 reader.complex |= c == '&' && !double;
                 reader.command(pipe);
             }
-            (None, '<' | '>' | '(' | ')' | '{' | '}' | '*' | '?') => {
+            (None, '<' | '>' | '(' | ')' | '{' | '}') => {
                 // Version specifiers without quotes would be redirections; the shell takes them as such.
                 reader.complex = true;
                 reader.char(at, c);
@@ -144,7 +155,10 @@ mod tests {
         };
         for (text, says) in [
             ("a b && c 'd e'; f", vec!["a b", "c d e", "f"]),
-            ("apt-get install -y \\\n  git \\\n  # a word\n  vim \\\n && true", vec!["apt-get install -y git vim", "true"]),
+            (
+                "apt-get install -y \\\n  git \\\n  # a word\n  vim \\\n && true",
+                vec!["apt-get install -y git vim", "true"],
+            ),
             ("pip install \"jupyterhub>=5\" 'x[y]==1'", vec!["pip install jupyterhub>=5 x[y]==1"]),
             ("curl x | sh && y", vec!["~curl x", "~sh", "y"]),
             ("a || b", vec!["~a", "b"]),
@@ -152,6 +166,7 @@ mod tests {
             ("if a; then b; fi", vec!["~if a", "~then b", "~fi"]),
             ("a # b\nc", vec!["a", "c"]),
             ("a > b", vec!["~a > b"]),
+            ("rm -rf /x/* ${A}/b", vec!["rm -rf /x/* ${A}/b"]),
             ("", vec![]),
         ] {
             assert_eq!(plain(text), says, "{text}");

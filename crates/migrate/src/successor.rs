@@ -98,13 +98,55 @@ mod tests {
         };
         for (case, settings, image, version, shown, sure) in [
             ("no registry", none.clone(), Retired::Hub, &exact, "<registry>/hub:5.2.1", false),
-            ("no version", some("r.example/t", ""), Retired::Hub, &Version::Moving, "r.example/t/hub:<MAJOR.MINOR.PATCH>", false),
-            ("digest", some("r.example/t", ""), Retired::Hub, &Version::Digest, "r.example/t/hub:<MAJOR.MINOR.PATCH>", false),
+            (
+                "no version",
+                some("r.example/t", ""),
+                Retired::Hub,
+                &Version::Moving,
+                "r.example/t/hub:<MAJOR.MINOR.PATCH>",
+                false,
+            ),
+            (
+                "digest",
+                some("r.example/t", ""),
+                Retired::Hub,
+                &Version::Digest,
+                "r.example/t/hub:<MAJOR.MINOR.PATCH>",
+                false,
+            ),
             ("both", some("r.example/t", ""), Retired::Onbuild, &exact, "r.example/t/hub:5.2.1", true),
-            ("stacks by default", none, Retired::Singleuser, &exact, "quay.io/jupyter/base-notebook:hub-5.2.1", false),
-            ("stacks", some("", "quay.io/jupyter/scipy-notebook"), Retired::Singleuser, &exact, "quay.io/jupyter/scipy-notebook:hub-5.2.1", true),
-            ("own without tag", some("", "r.example:5000/lab"), Retired::Singleuser, &exact, "r.example:5000/lab:<tag>", false),
-            ("own", some("", "r.example:5000/lab:4.6.6-1"), Retired::Singleuser, &Version::Moving, "r.example:5000/lab:4.6.6-1", true),
+            (
+                "stacks by default",
+                none,
+                Retired::Singleuser,
+                &exact,
+                "quay.io/jupyter/base-notebook:hub-5.2.1",
+                false,
+            ),
+            (
+                "stacks",
+                some("", "quay.io/jupyter/scipy-notebook"),
+                Retired::Singleuser,
+                &exact,
+                "quay.io/jupyter/scipy-notebook:hub-5.2.1",
+                true,
+            ),
+            (
+                "own without tag",
+                some("", "r.example:5000/lab"),
+                Retired::Singleuser,
+                &exact,
+                "r.example:5000/lab:<tag>",
+                false,
+            ),
+            (
+                "own",
+                some("", "r.example:5000/lab:4.6.6-1"),
+                Retired::Singleuser,
+                &Version::Moving,
+                "r.example:5000/lab:4.6.6-1",
+                true,
+            ),
         ] {
             let successor = settings.of(image, version);
             assert_eq!((successor.shown.as_str(), successor.sure.is_some()), (shown, sure), "{case}");

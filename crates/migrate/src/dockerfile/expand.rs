@@ -45,7 +45,8 @@ impl Expanded {
 pub fn expand(text: &str, offset: Option<usize>, arguments: &Arguments) -> Expanded {
     let mut out = Expanded::default();
     let mut at = 0;
-    let literal = |range: Range<usize>| Expanded::literal(&text[range.clone()], offset.map(|o| o + range.start));
+    let literal =
+        |range: Range<usize>| Expanded::literal(&text[range.clone()], offset.map(|o| o + range.start));
     while let Some(dollar) = text[at..].find('$').map(|found| found + at) {
         out.push(&literal(at..dollar));
         let (end, value) = variable(text, dollar, offset, arguments);
@@ -57,9 +58,15 @@ pub fn expand(text: &str, offset: Option<usize>, arguments: &Arguments) -> Expan
 }
 
 /// The end of the variable at `dollar` and what it says.
-fn variable(text: &str, dollar: usize, offset: Option<usize>, arguments: &Arguments) -> (usize, Option<Expanded>) {
+fn variable(
+    text: &str,
+    dollar: usize,
+    offset: Option<usize>,
+    arguments: &Arguments,
+) -> (usize, Option<Expanded>) {
     let rest = &text[dollar + 1..];
-    let name_end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let name_end =
+        |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let Some(inner) = rest.strip_prefix('{') else {
         let length = name_end(rest);
         return (dollar + 1 + length, arguments.get(&rest[..length]).cloned());
@@ -79,7 +86,12 @@ fn variable(text: &str, dollar: usize, offset: Option<usize>, arguments: &Argume
 }
 
 /// `NAME=word NAME2="two words"` as ARG and ENV have them; ENV also has `NAME the rest`.
-pub fn assignments(text: &str, offset: Option<usize>, arguments: &Arguments, env: bool) -> Vec<(String, Option<Expanded>)> {
+pub fn assignments(
+    text: &str,
+    offset: Option<usize>,
+    arguments: &Arguments,
+    env: bool,
+) -> Vec<(String, Option<Expanded>)> {
     let mut all = Vec::new();
     if env
         && let Some((name, rest)) = text.split_once([' ', '\t'])

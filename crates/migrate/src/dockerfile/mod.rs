@@ -15,10 +15,11 @@ use crate::scene::{self, BUILT_ON, Obstacle, Scene, Use, Write};
 use crate::shell;
 use crate::{Error, Tree};
 pub use expand::{Arguments, Expanded, assignments, expand};
-pub use stages::{Base, Dockerfile, Stage};
+pub use stages::{Base, Dockerfile, Stage, masked};
 
 /// The findings of the Dockerfile at `path`.
 pub fn read(path: &str, text: &str, scene: &Scene, tree: &dyn Tree) -> Result<Vec<Finding>, Error> {
+    let text = &*masked(text);
     let file = Dockerfile::parse(text)?;
     let mut found = Vec::new();
     for (number, stage) in file.stages.iter().enumerate() {
@@ -90,11 +91,20 @@ fn use_of(value: &Expanded, found: &Found, fallback: Range<usize>, obstacle: Opt
     let tag_place = found.tag.clone().and_then(|tag| value.place(tag));
     let write = match (&whole, &name, tag_place) {
         (Some(whole), ..) => Some(Write::Whole(whole.clone())),
-        (None, Some(name), Some(tag)) if stays => Some(Write::Apart { registry: None, name: name.clone(), tag }),
+        (None, Some(name), Some(tag)) if stays => {
+            Some(Write::Apart { registry: None, name: name.clone(), tag })
+        }
         _ => None,
     };
     let span = whole.or(name).unwrap_or(fallback);
-    Use { image: found.image, shown: text[found.span.clone()].to_owned(), version: Some(version), span, write, obstacle }
+    Use {
+        image: found.image,
+        shown: text[found.span.clone()].to_owned(),
+        version: Some(version),
+        span,
+        write,
+        obstacle,
+    }
 }
 
 /// What `COPY --from=` and `RUN --mount=from=` name.
@@ -151,9 +161,7 @@ fn habits(
         for (text, offset) in shell_texts(run) {
             for command in shell::commands(text, file.escape) {
                 let Some(pip) = pip::read(&command.words) else { continue };
-                let hashed = |name: &String| {
-                    matches!(tree.look(path, name), crate::Entry::File(Some(text)) if text.contains("--hash="))
-                };
+                let hashed = |name: &String| matches!(tree.look(path, name), crate::Entry::File(Some(text)) if text.contains("--hash="));
                 let locked = pip.hashes
                     || (pip.names.is_empty() && pip.others.is_empty() && pip.files.iter().all(hashed));
                 if !locked {

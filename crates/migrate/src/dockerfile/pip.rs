@@ -19,9 +19,27 @@ pub struct Pip {
 
 /// Flags that change nothing about which packages come.
 const QUIET: [&str; 22] = [
-    "--no-cache-dir", "--no-cache", "-U", "--upgrade", "-q", "--quiet", "-qq", "-v", "--verbose", "--no-input",
-    "--disable-pip-version-check", "--break-system-packages", "--prefer-binary", "--user", "--system",
-    "--no-warn-script-location", "--force-reinstall", "--ignore-installed", "-I", "--compile", "--no-compile",
+    "--no-cache-dir",
+    "--no-cache",
+    "-U",
+    "--upgrade",
+    "-q",
+    "--quiet",
+    "-qq",
+    "-v",
+    "--verbose",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--break-system-packages",
+    "--prefer-binary",
+    "--user",
+    "--system",
+    "--no-warn-script-location",
+    "--force-reinstall",
+    "--ignore-installed",
+    "-I",
+    "--compile",
+    "--no-compile",
     "--root-user-action=ignore",
 ];
 /// Installers themselves, which the image does without.
@@ -33,7 +51,9 @@ pub fn read(words: &[String]) -> Option<Pip> {
     let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     let rest = match stem {
         "pip" => &words[1..],
-        "python" if words.get(1).is_some_and(|w| w == "-m") && words.get(2).is_some_and(|w| w == "pip") => &words[3..],
+        "python" if words.get(1).is_some_and(|w| w == "-m") && words.get(2).is_some_and(|w| w == "pip") => {
+            &words[3..]
+        }
         "uv" if words.get(1).is_some_and(|w| w == "pip") => &words[2..],
         _ => return None,
     };
@@ -47,7 +67,9 @@ pub fn read(words: &[String]) -> Option<Pip> {
             flag if QUIET.contains(&flag) => {}
             "--require-hashes" => pip.hashes = true,
             "-r" | "--requirement" => pip.files.extend(rest.next().cloned()),
-            file if file.starts_with("--requirement=") => pip.files.push(file["--requirement=".len()..].to_owned()),
+            file if file.starts_with("--requirement=") => {
+                pip.files.push(file["--requirement=".len()..].to_owned())
+            }
             file if file.starts_with("-r") && file.len() > 2 => pip.files.push(file[2..].to_owned()),
             "--timeout" | "--retries" | "--default-timeout" => drop(rest.next()),
             flag if flag.starts_with("--timeout=") || flag.starts_with("--default-timeout=") => {}
@@ -89,16 +111,29 @@ mod tests {
     #[test]
     fn names_files_and_the_rest() {
         for (text, names, files, others) in [
-            ("pip install --no-cache-dir dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18", "dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18", "", ""),
+            (
+                "pip install --no-cache-dir dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18",
+                "dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18",
+                "",
+                "",
+            ),
             ("python3 -m pip install -U pip notebook", "notebook", "", ""),
             ("/opt/conda/bin/pip3.9 install --upgrade pip", "", "", ""),
             ("pip --no-cache-dir install -r a.txt -rb.txt --requirement=c.txt", "", "a.txt b.txt c.txt", ""),
-            ("pip install git+https://x/y --pre . ./z https://x/y.whl -e .", "", "", "git+https://x/y --pre . ./z https://x/y.whl -e ."),
+            (
+                "pip install git+https://x/y --pre . ./z https://x/y.whl -e .",
+                "",
+                "",
+                "git+https://x/y --pre . ./z https://x/y.whl -e .",
+            ),
             ("uv pip install --system numpy", "numpy", "", ""),
             ("pip install oauthenticator==0.8.*", "oauthenticator==0.8.*", "", ""),
         ] {
             let pip = of(text).unwrap();
-            assert_eq!((pip.names.join(" "), pip.files.join(" "), pip.others.join(" ")), (names.into(), files.into(), others.into()));
+            assert_eq!(
+                (pip.names.join(" "), pip.files.join(" "), pip.others.join(" ")),
+                (names.into(), files.into(), others.into())
+            );
         }
         for text in ["pip list", "conda install x", "python setup.py install", "pip", ""] {
             assert_eq!(of(text), None, "{text}");

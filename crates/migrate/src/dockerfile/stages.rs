@@ -1,5 +1,10 @@
 //! A Dockerfile as stages, each with what it stands on.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use parse_dockerfile::{Command, FromInstruction, Instruction, ParseIter};
 
 use super::expand::{Arguments, Expanded, assignments, expand};
@@ -42,7 +47,7 @@ pub struct Dockerfile<'a> {
 }
 
 impl<'a> Dockerfile<'a> {
-    /// Reads `text`, which has no byte order mark.
+    /// Reads `text`, which has no byte order mark and is [`masked`].
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let error = |e: parse_dockerfile::Error| {
             let words = e.to_string();
@@ -58,7 +63,8 @@ impl<'a> Dockerfile<'a> {
                 Instruction::From(from) => file.stage(from),
                 Instruction::Arg(arg) if file.stages.is_empty() => {
                     let arguments = &arg.arguments;
-                    let offset = (arguments.span.len() == arguments.value.len()).then_some(arguments.span.start);
+                    let offset =
+                        (arguments.span.len() == arguments.value.len()).then_some(arguments.span.start);
                     for (name, value) in assignments(&arguments.value, offset, &file.global, false) {
                         file.global.extend(value.map(|value| (name, value)));
                     }
@@ -153,6 +159,38 @@ fn starts_hub(command: &Command<'_>) -> bool {
         Command::Exec(exec) => exec.value.first().is_some_and(|word| word.value == "jupyterhub"),
         _ => false,
     }
+}
+
+/// The text with the bodies of here-documents that follow a command (`RUN python3 <<EOF`) turned into comments of the
+/// same length, for the parser knows only those that are all of a RUN.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    static OPENS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"(?i)^\s*RUN\s+(?:--\S+\s+)*[^\s<-][^\n]*?(?:^|[^<])<<-?["']?([A-Za-z_]\w*)"#).ok()
+    });
+    let Some(opens) = OPENS.as_ref().filter(|_| text.contains("<<")) else { return Cow::Borrowed(text) };
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut out = String::with_capacity(text.len());
+    let (mut at, mut start) = (0, true);
+    while let Some(line) = lines.get(at) {
+        out.push_str(line);
+        at += 1;
+        // Another program's lines may look like instructions: only the start of one counts.
+        let continues = line.trim_end().ends_with(['\\', '`']);
+        let opened = opens.captures(line).filter(|_| start && !continues);
+        start = !continues;
+        let Some(word) = opened.and_then(|found| found.get(1)) else { continue };
+        let Some(length) = lines[at..].iter().position(|line| line.trim() == word.as_str()) else { continue };
+        for line in &lines[at..=at + length] {
+            let body = line.trim_end_matches(['\r', '\n']);
+            if !body.is_empty() {
+                out.push('#');
+                out.push_str(&" ".repeat(body.len() - 1));
+            }
+            out.push_str(&line[body.len()..]);
+        }
+        at += length + 1;
+    }
+    Cow::Owned(out)
 }
 
 /// `# escape=` among the parser directives, which stand before all else.

@@ -8,7 +8,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use crate::dockerfile::{Base, Dockerfile};
+use crate::dockerfile::{Base, Dockerfile, masked};
 use crate::image::{self, Retired, Version};
 use crate::{Error, Tree};
 
@@ -26,6 +26,8 @@ pub struct Repository {
 pub struct Folder {
     /// The image's name.
     pub name: String,
+    /// The Dockerfile, below the repository's root.
+    pub from: String,
     /// Whether it was written before.
     pub there: bool,
     /// The files below `images/NAME/`.
@@ -65,6 +67,7 @@ pub fn plan(
     registry: Option<&str>,
 ) -> Result<Option<Folder>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*masked(text);
     let Ok(file) = Dockerfile::parse(text) else { return Ok(None) };
     let Some(last) = file.stages.len().checked_sub(1) else { return Ok(None) };
     let Some(image) = file.retired(last) else { return Ok(None) };
@@ -74,10 +77,11 @@ pub fn plan(
     let steps = steps::read(path, &file, last, image, tree);
     let mut left = steps.left.clone();
     left.sort_by(|a, b| a.line.cmp(&b.line));
-    let order = write::Order { name: &name, image, version, marker: &marker, steps: &steps, repository, registry };
+    let order =
+        write::Order { name: &name, image, version, marker: &marker, steps: &steps, repository, registry };
     let toml = if there { repository.text.clone().unwrap_or_default() } else { order.toml()? };
     let files = if there { BTreeMap::new() } else { order.files() };
-    Ok(Some(Folder { name, there, files, toml, left }))
+    Ok(Some(Folder { name, from: path.to_owned(), there, files, toml, left }))
 }
 
 /// JupyterHub's version, where the FROM says it.
@@ -102,11 +106,17 @@ fn version(file: &Dockerfile<'_>, mut stage: usize) -> Option<String> {
 fn name(path: &str, image: Retired, repository: &Repository, marker: &str) -> (String, bool) {
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let file = parts.pop().unwrap_or("").to_ascii_lowercase();
-    let stem = ["dockerfile.", "containerfile.", "dockerfile-", "dockerfile_"].iter().find_map(|start| file.strip_prefix(start));
-    let stem = stem.or_else(|| file.strip_suffix(".dockerfile")).or_else(|| file.strip_suffix(".containerfile"));
-    let general = ["docker", "dockerfiles", "build", "images", "image", "src", "app", "deploy", "container", ".."];
-    let folder = parts.last().map(|part| part.to_ascii_lowercase()).filter(|part| !general.contains(&part.as_str()));
-    let wanted = stem.map(str::to_owned).or(folder).map(|text| as_name(&text)).filter(|text| !text.is_empty());
+    let stem = ["dockerfile.", "containerfile.", "dockerfile-", "dockerfile_"]
+        .iter()
+        .find_map(|start| file.strip_prefix(start));
+    let stem =
+        stem.or_else(|| file.strip_suffix(".dockerfile")).or_else(|| file.strip_suffix(".containerfile"));
+    let general =
+        ["docker", "dockerfiles", "build", "images", "image", "src", "app", "deploy", "container", ".."];
+    let folder =
+        parts.last().map(|part| part.to_ascii_lowercase()).filter(|part| !general.contains(&part.as_str()));
+    let wanted =
+        stem.map(str::to_owned).or(folder).map(|text| as_name(&text)).filter(|text| !text.is_empty());
     let wanted = wanted.unwrap_or_else(|| if image.is_hub() { "hub" } else { "lab" }.to_owned());
     let candidates = std::iter::once(wanted.clone())
         .chain(std::iter::once(format!("{wanted}-site")))

@@ -121,7 +121,9 @@ impl Reader<'_, '_> {
                 let sources: Vec<&str> = add.src.iter().filter_map(path_of).collect();
                 let plain = sources.len() == add.src.len()
                     && add.options.is_empty()
-                    && !sources.iter().any(|s| s.contains("://") || s.contains(".tar") || s.ends_with(".tgz"));
+                    && !sources
+                        .iter()
+                        .any(|s| s.contains("://") || s.contains(".tar") || s.ends_with(".tgz"));
                 if plain {
                     self.copies(&sources, &add.dest.value, at);
                 } else {
@@ -160,7 +162,8 @@ impl Reader<'_, '_> {
                 for port in &expose.arguments {
                     match self.text(&port.value) {
                         Some(port) if is_port(&port) => self.out.ports.push(port),
-                        _ => self.leave(expose.expose.span.start, "a range of ports, or none that is known here"),
+                        _ => self
+                            .leave(expose.expose.span.start, "a range of ports, or none that is known here"),
                     }
                 }
             }
@@ -180,7 +183,10 @@ impl Reader<'_, '_> {
                 None => self.leave(entry.entrypoint.span.start, "the image has no shell to read it with"),
             },
             Instruction::Healthcheck(check) => {
-                self.leave(check.healthcheck.span.start, "OCI images have no health check: Compose and Kubernetes say it");
+                self.leave(
+                    check.healthcheck.span.start,
+                    "OCI images have no health check: Compose and Kubernetes say it",
+                );
             }
             Instruction::Onbuild(onbuild) => {
                 self.leave(onbuild.onbuild.span.start, "OCI images have no ONBUILD");
@@ -188,7 +194,9 @@ impl Reader<'_, '_> {
             Instruction::Volume(volume) => {
                 self.leave(volume.volume.span.start, "volumes are said where the image is run");
             }
-            Instruction::Stopsignal(signal) => self.leave(signal.stopsignal.span.start, "perijove.toml has no such key"),
+            Instruction::Stopsignal(signal) => {
+                self.leave(signal.stopsignal.span.start, "perijove.toml has no such key")
+            }
             // How RUN is read: what is carried over asks no shell.
             _ => {}
         }
@@ -201,7 +209,8 @@ impl Reader<'_, '_> {
             // Most go back to a user behind their RUNs; who does not is told.
             "root" | "0" | "0:0" | "root:root" => self.out.user = Some("0:0".to_owned()),
             other if other.split(':').all(|part| part.parse::<u32>().is_ok()) => {
-                self.out.user = Some(if other.contains(':') { other.to_owned() } else { format!("{other}:{other}") });
+                self.out.user =
+                    Some(if other.contains(':') { other.to_owned() } else { format!("{other}:{other}") });
             }
             _ => self.leave(at, "the image has no such user: say user = \"uid:gid\""),
         }
@@ -215,7 +224,9 @@ impl Reader<'_, '_> {
                 let mut commands = shell::commands(shell.value, self.file.escape);
                 let plain = commands.len() == 1 && !commands[0].complex;
                 let words = plain.then(|| commands.remove(0).words)?;
-                let set = words.iter().any(|word| word.contains('$') || word.split_once('=').is_some_and(|(n, _)| !n.starts_with('-')));
+                let set = words.iter().any(|word| {
+                    word.contains('$') || word.split_once('=').is_some_and(|(n, _)| !n.starts_with('-'))
+                });
                 (!set).then_some(words)
             }
             _ => None,
@@ -252,7 +263,9 @@ impl Reader<'_, '_> {
             "rm" if rest.iter().all(|w| w.starts_with('-') || is_litter(w)) => {}
             "pip" | "pip3" if rest.first() == Some(&"cache") => {}
             "conda" | "mamba" if rest.first() == Some(&"clean") => {}
-            "conda" | "mamba" => self.leave(at, "conda's packages: name those of the Python index in requirements.in"),
+            "conda" | "mamba" => {
+                self.leave(at, "conda's packages: name those of the Python index in requirements.in")
+            }
             _ => self.leave(at, "nothing runs while an image is built from locks"),
         }
     }
@@ -290,11 +303,16 @@ impl Reader<'_, '_> {
         let mut words = rest.iter().filter(|word| !word.starts_with('-'));
         match words.next() {
             Some(&"install") => {}
-            Some(&("update" | "upgrade" | "dist-upgrade" | "clean" | "autoclean" | "autoremove" | "purge" | "remove")) | None => return,
+            Some(
+                &("update" | "upgrade" | "dist-upgrade" | "clean" | "autoclean" | "autoremove" | "purge"
+                | "remove"),
+            )
+            | None => return,
             Some(_) => return self.leave(at, "an apt command that an image from locks has no place for"),
         }
         for name in words {
-            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b));
+            let plain =
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b));
             if plain && name.len() > 1 {
                 self.out.debs.push((*name).to_owned());
             } else {
@@ -315,7 +333,9 @@ impl Reader<'_, '_> {
                 // What a site reads, its user may read; what it writes lies in its home or the workdir.
                 "chown" => self.leave(at, "files of rootfs belong to root"),
                 "from" => return self.leave(at, "comes out of another image or stage"),
-                other => return self.leave(at, &format!("--{other} has no place in rootfs: set it on the file")),
+                other => {
+                    return self.leave(at, &format!("--{other} has no place in rootfs: set it on the file"));
+                }
             }
         }
         self.copies(&sources, &copy.dest.value, at);
@@ -329,7 +349,8 @@ impl Reader<'_, '_> {
                 self.leave(at, "a variable in it is not known here");
                 continue;
             };
-            let source = source.trim_start_matches("./").trim_start_matches('/').trim_end_matches('/').to_owned();
+            let source =
+                source.trim_start_matches("./").trim_start_matches('/').trim_end_matches('/').to_owned();
             if source.is_empty() || source == "." || source.contains(['*', '?', '[']) || has_dots(&source) {
                 self.leave(at, "copies whatever lies there: put the files that count into rootfs");
                 continue;

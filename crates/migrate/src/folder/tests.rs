@@ -70,7 +70,10 @@ CMD [\"jupyterhub\", \"-f\", \"/srv/jupyterhub/jupyterhub_config.py\"]
 fn one_that_stands_on_the_repositorys_images() {
     let text = "FROM jupyterhub/singleuser:latest\nUSER root\nRUN pip install numpy pandas jupyterlab\nUSER ${NB_UID}\n";
     let mut repository = Repository {
-        text: Some("[image.hub]\nbase = { debian = \"trixie\" }\n[image.lab]\nbase = { debian = \"trixie\" }".to_owned()),
+        text: Some(
+            "[image.hub]\nbase = { debian = \"trixie\" }\n[image.lab]\nbase = { debian = \"trixie\" }"
+                .to_owned(),
+        ),
         images: [("hub".to_owned(), None), ("lab".to_owned(), None)].into(),
     };
     let folder = plan("lab/Dockerfile", text, &crate::Nothing, &repository, None).unwrap().unwrap();
@@ -92,7 +95,8 @@ fn names_come_from_where_the_dockerfile_lies() {
         ("course.Dockerfile", "course"),
         ("../Dockerfile", "hub"),
     ] {
-        let folder = plan(path, "FROM jupyterhub/jupyterhub\n", &crate::Nothing, &Repository::default(), None);
+        let folder =
+            plan(path, "FROM jupyterhub/jupyterhub\n", &crate::Nothing, &Repository::default(), None);
         assert_eq!(folder.unwrap().unwrap().name, name, "{path}");
     }
 }
@@ -100,6 +104,10 @@ fn names_come_from_where_the_dockerfile_lies() {
 #[test]
 fn others_are_left_alone() {
     for text in ["FROM scratch\n", "FROM jupyterhub/jupyterhub AS a\nFROM scratch\n", "NONSENSE\n", ""] {
-        assert_eq!(plan("Dockerfile", text, &crate::Nothing, &Repository::default(), None), Ok(None), "{text}");
+        assert_eq!(
+            plan("Dockerfile", text, &crate::Nothing, &Repository::default(), None),
+            Ok(None),
+            "{text}"
+        );
     }
 }

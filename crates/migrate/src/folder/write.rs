@@ -21,7 +21,8 @@ pub struct Order<'a> {
 }
 
 /// What a hub and a lab need from Debian where no image of the repository gives it.
-const HUB_DEBS: &str = "base-files\nca-certificates\nlibstdc++6\nmedia-types\nnetbase\npython3\ntini\ntzdata\n";
+const HUB_DEBS: &str =
+    "base-files\nca-certificates\nlibstdc++6\nmedia-types\nnetbase\npython3\ntini\ntzdata\n";
 const LAB_DEBS: &str = "base-files\nbash\nca-certificates\ncoreutils\ndash\ngit\nlibstdc++6\nmedia-types\nnetbase\n\
                         openssh-client\nprocps\npython3\npython3-venv\ntini\ntzdata\n";
 
@@ -50,7 +51,10 @@ impl Order<'_> {
         let mut text = format!("{}\n", self.marker);
         let parent = self.parent();
         if let Some(parent) = parent {
-            let _ = writeln!(text, "# At exactly the versions of the image it stands on.\n-c ../{parent}/requirements.txt");
+            let _ = writeln!(
+                text,
+                "# At exactly the versions of the image it stands on.\n-c ../{parent}/requirements.txt"
+            );
         }
         let mut asked: Vec<String> = Vec::new();
         let named = |all: &[String], name: &str| all.iter().any(|line| same(pip::bare(line), name));
@@ -126,10 +130,13 @@ impl Order<'_> {
         let mut line = |key: &str, value: String| {
             let _ = writeln!(text, "{key} = {value}");
         };
-        line("base", match parent {
-            Some(parent) => format!("{{ parent = {} }}", quoted(parent)),
-            None => "{ debian = \"trixie\" }".to_owned(),
-        });
+        line(
+            "base",
+            match parent {
+                Some(parent) => format!("{{ parent = {} }}", quoted(parent)),
+                None => "{ debian = \"trixie\" }".to_owned(),
+            },
+        );
         line("python", quoted("requirements.txt"));
         if !steps.files.is_empty() {
             line("files", quoted("rootfs"));
@@ -164,7 +171,8 @@ impl Order<'_> {
         }
         let usual = if self.image.is_hub() { "jupyterhub" } else { "jupyterhub-singleuser" };
         let none_needed = parent.is_some() || steps.entrypoint.is_some();
-        if let Some(words) = steps.command.clone().or_else(|| (!none_needed).then(|| vec![usual.to_owned()])) {
+        if let Some(words) = steps.command.clone().or_else(|| (!none_needed).then(|| vec![usual.to_owned()]))
+        {
             line("command", list(&words));
         }
         if !steps.ports.is_empty() {

@@ -7,11 +7,11 @@ mod tree;
 
 use std::collections::BTreeSet;
 
+use crate::Error;
 use crate::finding::Finding;
 use crate::image::{self, Found};
 use crate::lines::{self, Mode};
 use crate::scene::{self, BUILT_ON, NEEDS_SHELL, Obstacle, Scene, Use, Write};
-use crate::Error;
 use place::Path;
 pub use tree::parse;
 use tree::{Node, Scalar};
@@ -102,7 +102,8 @@ impl Reader<'_> {
         for found in image::find(value) {
             let key = value[..found.span.start].trim_end_matches(":-").trim_end_matches(":=");
             let assigned = key.strip_suffix('=').unwrap_or(key);
-            let starts = key.is_empty() || key.ends_with('=') || key.starts_with("${") || key.ends_with("://");
+            let starts =
+                key.is_empty() || key.ends_with('=') || key.starts_with("${") || key.ends_with("://");
             let ends = value[found.span.end..].trim_end_matches('}').is_empty();
             let image = place::says_image(assigned)
                 || self.images.contains(&scalar.anchor)
@@ -112,9 +113,9 @@ impl Reader<'_> {
             if !starts || !ends || (found.is_ambiguous() && !image) {
                 continue;
             }
-            let span = literal.as_ref().map_or(scalar.span.clone(), |at| {
-                at.start + found.span.start..at.start + found.span.end
-            });
+            let span = literal
+                .as_ref()
+                .map_or(scalar.span.clone(), |at| at.start + found.span.start..at.start + found.span.end);
             let used = Use {
                 image: found.image,
                 shown: value[found.span.clone()].to_owned(),
@@ -168,7 +169,9 @@ impl Reader<'_> {
                 })
             })
         };
-        around.is_some_and(|node| COMMANDS.iter().any(|key| node.get(key).is_some_and(needs))).then_some(NEEDS_SHELL)
+        around
+            .is_some_and(|node| COMMANDS.iter().any(|key| node.get(key).is_some_and(needs)))
+            .then_some(NEEDS_SHELL)
     }
 
     /// What a container of a retired image is told to run.

@@ -46,7 +46,8 @@ impl<'a> Path<'a> {
     /// Whether what is here is a container: it stands in a list or map of them.
     pub fn is_container(&self) -> bool {
         let above = self.keys.len().checked_sub(2).and_then(|at| self.keys.get(at));
-        self.last() == "image" && above.is_some_and(|key| ["services", "hub", "containers"].contains(&key.as_str()))
+        self.last() == "image"
+            && above.is_some_and(|key| ["services", "hub", "containers"].contains(&key.as_str()))
     }
 
     /// Whether the values around hold a key.
@@ -58,7 +59,9 @@ impl<'a> Path<'a> {
 /// Whether a key's name says that its value is an image.
 pub fn says_image(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["image", "container"].iter().any(|word| key.contains(word)) || key.ends_with("base") || key.ends_with("from")
+    ["image", "container"].iter().any(|word| key.contains(word))
+        || key.ends_with("base")
+        || key.ends_with("from")
 }
 
 /// `- name: HUB_IMAGE, value: …`: whether the name says image.

@@ -103,13 +103,22 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
 }
 
 fn scalar(text: &str, value: String, span: Range<usize>, style: ScalarStyle, anchor: usize) -> Scalar {
-    let plain = matches!(style, ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
-    // The event of an anchored scalar begins at the anchor, so the value is looked for from the end.
     let written = text.get(span.clone()).unwrap_or("");
-    let literal = (plain && !value.is_empty())
-        .then(|| written.rfind(value.as_str()))
-        .flatten()
-        .filter(|at| written[at + value.len()..].chars().all(|c| "\"' \r\n\t".contains(c)))
+    // An anchor or a tag may stand before the value, and a comment behind a quoted one.
+    let start = match style {
+        ScalarStyle::Plain => Some(written.len() - value.len().min(written.len())),
+        ScalarStyle::SingleQuoted => written.find('\'').map(|at| at + 1),
+        ScalarStyle::DoubleQuoted => written.find('"').map(|at| at + 1),
+        ScalarStyle::Literal | ScalarStyle::Folded => None,
+    };
+    let literal = start
+        .filter(|at| {
+            !value.is_empty() && written.get(*at..).is_some_and(|rest| rest.starts_with(value.as_str()))
+        })
+        .filter(|at| {
+            let rest = &written[at + value.len()..];
+            if style == ScalarStyle::Plain { rest.is_empty() } else { rest.starts_with(['\'', '"']) }
+        })
         .map(|at| span.start + at..span.start + at + value.len());
     Scalar { value, span, literal, anchor }
 }
@@ -153,10 +162,17 @@ mod tests {
         let documents = parse(text).unwrap();
         let mut all = Vec::new();
         scalars(&documents[0], &mut all);
-        for (value, literal) in
-            [("é", true), ("jü", true), ("one", true), ("two", true), ("bash\n", false), ("a\tb", false), ("it's", true)]
-        {
-            let scalar = all.iter().find(|scalar| scalar.value == value).unwrap_or_else(|| panic!("{value:?}"));
+        for (value, literal) in [
+            ("é", true),
+            ("jü", true),
+            ("one", true),
+            ("two", true),
+            ("bash\n", false),
+            ("a\tb", false),
+            ("it's", true),
+        ] {
+            let scalar =
+                all.iter().find(|scalar| scalar.value == value).unwrap_or_else(|| panic!("{value:?}"));
             assert_eq!(scalar.literal.clone().map(|at| &text[at]), literal.then_some(value), "{value}");
         }
         assert_eq!(documents[0].get("c").unwrap().get("e"), Some(&Node::Alias(1)));

@@ -4,6 +4,7 @@ mod build;
 mod demo;
 pub mod error;
 mod lock;
+mod migrate;
 mod reference;
 mod registry;
 mod release;
@@ -74,6 +75,8 @@ enum Verb {
     /// Build numbers and aliases by the tag rule
     #[command(subcommand)]
     Tags(tags::Verb),
+    /// Find uses of retired images, and write what takes their place
+    Migrate(migrate::Arguments),
     /// The embedded registry
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -183,6 +186,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Release(arguments) => release::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
+        Verb::Migrate(arguments) => migrate::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
     }
 }
