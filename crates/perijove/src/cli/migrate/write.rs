@@ -1,5 +1,6 @@
 //! The changes on disk: everything is written beside its place first, then all of it is renamed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,22 @@ use super::{CliError, Found};
 /// The most files that one COPY brings.
 const MOST: usize = 10_000;
 
+/// Real paths of files that are edited, and their new texts.
+type Changed<'a> = BTreeMap<PathBuf, &'a str>;
+
 /// Writes all that is sure: files' edits, image folders, and last perijove.toml, which makes the folders images.
 pub fn all(found: &Found, root: &Path) -> Result<(), CliError> {
     let mut files: Vec<(NamedTempFile, PathBuf, &str)> = Vec::new();
+    let mut fixed: Vec<&str> = Vec::new();
     for page in found.pages.iter().filter(|page| page.fixed_text != page.source.text) {
+        fixed.push(&page.fixed_text);
         // A link that was named stays one.
         let target = page.path.canonicalize().map_err(|e| failed(&page.path, &e))?;
         files.push((staged(&target, &page.fixed_text)?, target, &page.source.text));
     }
+    // What is copied into an image folder is copied as it will be.
+    let changed: Changed<'_> =
+        files.iter().zip(fixed).map(|((_, target, _), text)| (target.clone(), text)).collect();
     let new: Vec<_> = found.folders.iter().filter(|planned| !planned.folder.there).collect();
     let mut folders: Vec<(TempDir, PathBuf)> = Vec::new();
     for planned in &new {
@@ -31,7 +40,7 @@ pub fn all(found: &Found, root: &Path) -> Result<(), CliError> {
             let message = format!("{}: there already, and perijove.toml has no such image", target.display());
             return Err(CliError::failed(message, "move it away, or add its section; nothing was written"));
         }
-        folders.push((folder(&planned.folder, root)?, target));
+        folders.push((folder(&planned.folder, root, &changed)?, target));
     }
     let toml = root.join(config::FILE);
     let settings = new.last().map(|planned| staged(&toml, &planned.folder.toml)).transpose()?;
@@ -74,7 +83,7 @@ fn staged(target: &Path, text: &str) -> Result<NamedTempFile, CliError> {
 }
 
 /// An image folder beside its place.
-fn folder(planned: &Folder, root: &Path) -> Result<TempDir, CliError> {
+fn folder(planned: &Folder, root: &Path, changed: &Changed<'_>) -> Result<TempDir, CliError> {
     let images = root.join("images");
     let stage = || -> std::io::Result<TempDir> {
         fs::create_dir_all(&images)?;
@@ -88,7 +97,7 @@ fn folder(planned: &Folder, root: &Path) -> Result<TempDir, CliError> {
                 Content::Text(text) => fs::write(&target, text)?,
                 Content::Copy(source) => {
                     let source = here.path(&planned.from, source).ok_or(std::io::ErrorKind::NotFound)?;
-                    copy(&source, &target)?;
+                    copy(&source, &target, changed)?;
                 }
             }
         }
@@ -98,7 +107,7 @@ fn folder(planned: &Folder, root: &Path) -> Result<TempDir, CliError> {
 }
 
 /// A file or a folder with all below it; links in it are left out, for they may lead anywhere.
-fn copy(source: &Path, target: &Path) -> std::io::Result<()> {
+fn copy(source: &Path, target: &Path, changed: &Changed<'_>) -> std::io::Result<()> {
     for (count, entry) in WalkDir::new(source).follow_links(false).sort_by_file_name().into_iter().enumerate()
     {
         let entry = entry?;
@@ -111,6 +120,9 @@ fn copy(source: &Path, target: &Path) -> std::io::Result<()> {
             fs::create_dir_all(&to)?;
         } else if entry.file_type().is_file() {
             fs::copy(entry.path(), &to)?;
+            if let Some(text) = changed.get(entry.path()) {
+                fs::write(&to, text)?;
+            }
         }
     }
     Ok(())
