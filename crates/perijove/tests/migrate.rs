@@ -99,7 +99,7 @@ fn a_site_as_json() {
         (
             &"docker-compose.yml".into(),
             &2.into(),
-            &26.into(),
+            &25.into(),
             &"retired-image".into(),
             &"quay.io/jupyterhub/singleuser:5.2.1".into(),
             &false.into()
