@@ -106,9 +106,7 @@ pub fn read(source: &Source, scene: &Scene, tree: &dyn Tree) -> Reading {
             reading
         }
     };
-    reading
-        .findings
-        .sort_by(|a, b| (a.span.start, a.rule, a.span.end).cmp(&(b.span.start, b.rule, b.span.end)));
+    reading.findings.sort_by_key(|finding| (finding.span.start, finding.rule, finding.span.end));
     reading.findings.dedup_by(|a, b| a.rule == b.rule && a.span == b.span);
     // A file that would not parse any more is left to a person.
     let (fixed, _) = apply(text, &reading.findings);

@@ -209,7 +209,7 @@ fn is_comment(before: &str, mode: Mode) -> bool {
 }
 
 fn is_quoted(text: &str, span: &Range<usize>) -> bool {
-    ['"', '\'', '`']
+    ['"', '\'']
         .iter()
         .any(|&quote| text[..span.start].ends_with(quote) && text[span.end..].starts_with(quote))
 }
@@ -256,7 +256,11 @@ fn context(before: &str) -> Context {
     match name {
         Some(name) if OTHERS.contains(&name) => Context::Other,
         Some(name) if TOOLS.contains(&name) || name.starts_with('$') => {
-            if rest.iter().any(|word| matches!(*word, "build" | "bud" | "buildx")) {
+            // What a build is to be called, and what is published, is not used here.
+            let called = rest.last().is_some_and(|word| matches!(*word, "t" | "tag"));
+            if called || rest.first() == Some(&"push") {
+                Context::Other
+            } else if rest.iter().any(|word| matches!(*word, "build" | "bud" | "buildx")) {
                 Context::Build
             } else if rest.iter().any(|word| matches!(*word, "run" | "create")) {
                 Context::Run
@@ -316,6 +320,9 @@ mod tests {
                 Mode::Shell,
                 moving.clone(),
             ),
+            ("docker build -t jupyterhub/singleuser:5 singleuser", Mode::Shell, vec![]),
+            ("docker build --tag jupyterhub/jupyterhub .", Mode::Shell, vec![]),
+            ("docker push jupyterhub/singleuser:5", Mode::Shell, vec![]),
             ("# docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
             ("true # docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
             ("helm upgrade hub jupyterhub/jupyterhub --version 4.0.0", Mode::Shell, vec![]),
@@ -337,7 +344,7 @@ mod tests {
             (
                 "\"\"\"Defaults to `jupyterhub/singleuser:5`, or jupyterhub/jupyterhub\"\"\"",
                 Mode::Literals,
-                moving.clone(),
+                vec![],
             ),
             ("repo = 'jupyterhub/jupyterhub'", Mode::Literals, vec![]),
             ("image = \"jupyterhub/jupyterhub:5.2.1\"", Mode::Literals, image.clone()),

@@ -80,7 +80,7 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
                 reader.word.get_or_insert_default();
             }
             (_, c) if c == escape && matches!(next, Some('\n' | '\r')) && quote != Some('\'') => {
-                while let Some((_, c)) = chars.next() {
+                for (_, c) in chars.by_ref() {
                     if c == '\n' {
                         break;
                     }

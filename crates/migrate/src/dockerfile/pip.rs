@@ -68,7 +68,7 @@ pub fn read(words: &[String]) -> Option<Pip> {
             "--require-hashes" => pip.hashes = true,
             "-r" | "--requirement" => pip.files.extend(rest.next().cloned()),
             file if file.starts_with("--requirement=") => {
-                pip.files.push(file["--requirement=".len()..].to_owned())
+                pip.files.push(file["--requirement=".len()..].to_owned());
             }
             file if file.starts_with("-r") && file.len() > 2 => pip.files.push(file[2..].to_owned()),
             "--timeout" | "--retries" | "--default-timeout" => drop(rest.next()),

@@ -76,7 +76,7 @@ pub fn plan(
     let (name, there) = name(path, image, repository, &marker);
     let steps = steps::read(path, &file, last, image, tree);
     let mut left = steps.left.clone();
-    left.sort_by(|a, b| a.line.cmp(&b.line));
+    left.sort_by_key(|left| left.line);
     let order =
         write::Order { name: &name, image, version, marker: &marker, steps: &steps, repository, registry };
     let toml = if there { repository.text.clone().unwrap_or_default() } else { order.toml()? };

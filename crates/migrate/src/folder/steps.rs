@@ -195,7 +195,7 @@ impl Reader<'_, '_> {
                 self.leave(volume.volume.span.start, "volumes are said where the image is run");
             }
             Instruction::Stopsignal(signal) => {
-                self.leave(signal.stopsignal.span.start, "perijove.toml has no such key")
+                self.leave(signal.stopsignal.span.start, "perijove.toml has no such key");
             }
             // How RUN is read: what is carried over asks no shell.
             _ => {}
@@ -246,7 +246,7 @@ impl Reader<'_, '_> {
         if let Some(pip) = pip::read(words) {
             return self.pip(pip, at);
         }
-        let name = words.first().map(|word| word.rsplit('/').next().unwrap_or(word)).unwrap_or("");
+        let name = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word));
         let rest: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
         match name {
             "apt-get" | "apt" => self.apt(&rest, at),
@@ -264,7 +264,7 @@ impl Reader<'_, '_> {
             "pip" | "pip3" if rest.first() == Some(&"cache") => {}
             "conda" | "mamba" if rest.first() == Some(&"clean") => {}
             "conda" | "mamba" => {
-                self.leave(at, "conda's packages: name those of the Python index in requirements.in")
+                self.leave(at, "conda's packages: name those of the Python index in requirements.in");
             }
             _ => self.leave(at, "nothing runs while an image is built from locks"),
         }

@@ -96,7 +96,11 @@ impl Reader<'_> {
             return;
         }
         if scalar.value.trim().contains([' ', '\n']) && image::whole(&scalar.value).is_none() {
-            return self.prose(scalar);
+            // A step's or container's name is for people.
+            if path.last() != "name" {
+                self.prose(scalar);
+            }
+            return;
         }
         let (value, literal) = (&scalar.value, &scalar.literal);
         for found in image::find(value) {
