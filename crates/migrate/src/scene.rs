@@ -89,6 +89,18 @@ pub fn findings(scene: &Scene, used: &Use) -> Vec<Finding> {
             format!("use {}, made by `perijove init`, and the proxy image beside it", successor.shown)
         }
     };
+    let exact = matches!(version, Version::Exact(_));
+    match used.image {
+        Retired::Singleuser if scene.successors.singleuser.is_none() => {
+            instead.push_str(" (--fix writes what --singleuser names)");
+        }
+        Retired::Hub | Retired::Onbuild
+            if scene.successors.registry.is_none() && exact && used.obstacle.is_none() =>
+        {
+            instead.push_str(" (--fix writes it below what --registry names)");
+        }
+        _ => {}
+    }
     if let (Some(obstacle), Some(_)) = (obstacle, &successor.sure) {
         instead.push_str(&format!(" (by hand: {obstacle})"));
     }

@@ -46,7 +46,11 @@ pub fn read(paths: &[PathBuf], say: &mut dyn FnMut(&str)) -> Walk {
     for path in paths {
         match std::fs::metadata(path) {
             Err(error) => {
-                walk.problems.push(problem(path, &error.to_string(), "name files and folders that are there"))
+                walk.problems.push(problem(
+                    path,
+                    &error.to_string(),
+                    "name files and folders that are there",
+                ));
             }
             Ok(meta) if meta.is_dir() => folder(path, &mut walk, &mut seen, say),
             Ok(_) if !seen.insert(path.clone()) => {}
@@ -55,7 +59,7 @@ pub fn read(paths: &[PathBuf], say: &mut dyn FnMut(&str)) -> Walk {
                 Err(Skip::Kind) => say(&format!("{}: not of a kind that is read", path.display())),
                 Err(Skip::Large) => walk.problems.push(problem(path, "larger than 4 MiB", "leave it out")),
                 Err(Skip::Text) => {
-                    walk.problems.push(problem(path, "not UTF-8", "convert it, or leave it out"))
+                    walk.problems.push(problem(path, "not UTF-8", "convert it, or leave it out"));
                 }
                 Err(Skip::Error(error)) => {
                     walk.problems.push(problem(
