@@ -124,7 +124,7 @@ fn uses(
         version: (!apart).then(|| image::version(tag, found.digest)),
         span: at(&found.span),
         write: Some(Write::Whole(at(&found.span))),
-        obstacle: obstacle(found, context, after, apart),
+        obstacle: obstacle(found, context, &text[line.start..found.span.start], after, apart),
     };
     let mut all = scene::findings(scene, &used);
     if runs && found.image.is_hub() && !scene.proxy_apart {
@@ -137,7 +137,7 @@ fn uses(
     all
 }
 
-fn obstacle(found: &Found, context: Context, after: &str, apart: bool) -> Option<Obstacle> {
+fn obstacle(found: &Found, context: Context, before: &str, after: &str, apart: bool) -> Option<Obstacle> {
     if apart {
         return Some("its tag stands in another line");
     }
@@ -146,6 +146,8 @@ fn obstacle(found: &Found, context: Context, after: &str, apart: bool) -> Option
     }
     match context {
         Context::Build | Context::From => Some(BUILT_ON),
+        // `BASE_IMAGE=`: what a Dockerfile is given.
+        Context::Named if key_of(before).to_ascii_lowercase().contains("base") => Some(BUILT_ON),
         Context::Run => {
             let command = after.trim_start_matches(['"', '\'']).trim_start();
             let fine = command.is_empty()
@@ -212,6 +214,12 @@ fn is_quoted(text: &str, span: &Range<usize>) -> bool {
     ['"', '\'']
         .iter()
         .any(|&quote| text[..span.start].ends_with(quote) && text[span.end..].starts_with(quote))
+}
+
+/// The last word before a `=` or `:`.
+fn key_of(before: &str) -> &str {
+    let key = before.trim_end_matches(['"', '\'', ' ', '=', ':']);
+    key.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or(key)
 }
 
 /// The key of `key: ` at the end of a text.
@@ -353,6 +361,24 @@ mod tests {
             ("FROM --platform={{ p }} jupyterhub/jupyterhub", Mode::Template, moving),
         ] {
             assert_eq!(rules(text, mode), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_dockerfiles_are_given_is_left_to_a_person() {
+        let successors =
+            crate::Successors { registry: Some("registry.example/t".into()), ..Default::default() };
+        let scene = Scene { successors, proxy_apart: true, hub_used: true };
+        for (text, written) in [
+            ("HUB_IMAGE=jupyterhub/jupyterhub:5.2.1", true),
+            ("export E2E_BASE_IMAGE=\"jupyterhub/jupyterhub:5.2.1\"", false),
+            ("docker build --build-arg X=jupyterhub/jupyterhub:5.2.1 .", false),
+            ("docker pull jupyterhub/jupyterhub:5.2.1", true),
+            ("docker run -d jupyterhub/jupyterhub:5.2.1 jupyterhub", true),
+            ("docker run -it jupyterhub/jupyterhub:5.2.1 bash", false),
+        ] {
+            let found = read(text, 0, Mode::Shell, &scene);
+            assert_eq!(!found[0].edits.is_empty(), written, "{text}");
         }
     }
 

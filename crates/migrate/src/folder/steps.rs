@@ -370,10 +370,22 @@ impl Reader<'_, '_> {
                 self.leave(at, "the image has no such folder: its Python lies in /usr and /usr/local");
             } else if has_dots(&target) {
                 self.leave(at, "a path that leads up again");
+            } else if self.in_the_way(&target, &source) {
+                self.leave(at, "a file and a folder of one name: say in rootfs which it is");
             } else {
                 self.out.files.insert(target, source);
             }
         }
+    }
+
+    /// Whether a file would lie where another file needs a folder.
+    fn in_the_way(&self, target: &str, source: &str) -> bool {
+        let is_file = |source: &str| matches!(self.tree.look(self.path, source), Entry::File(_));
+        let above = |a: &str, b: &str| b.strip_prefix(a).is_some_and(|rest| rest.starts_with('/'));
+        let new_is_file = is_file(source);
+        self.out.files.iter().any(|(other, from)| {
+            (above(other, target) && is_file(from)) || (above(target, other) && new_is_file)
+        })
     }
 
     fn absolute(&self, path: &str) -> String {

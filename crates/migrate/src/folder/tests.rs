@@ -102,6 +102,21 @@ fn names_come_from_where_the_dockerfile_lies() {
 }
 
 #[test]
+fn a_file_does_not_lie_where_a_folder_is_needed() {
+    let files = Files(&[("a.sh", ""), ("b/c", "")]);
+    for (text, kept, left) in [
+        ("COPY a.sh /opt/x\nCOPY b /opt/x/b\n", "rootfs/opt/x", 3),
+        ("COPY b /opt/x/b\nCOPY a.sh /opt/x\n", "rootfs/opt/x/b", 3),
+        ("COPY b /opt/x\nCOPY a.sh /opt/x/\n", "rootfs/opt/x/a.sh", 0),
+    ] {
+        let text = format!("FROM jupyterhub/jupyterhub\n{text}");
+        let folder = plan("Dockerfile", &text, &files, &Repository::default(), None).unwrap().unwrap();
+        assert!(folder.files.contains_key(kept), "{folder:?}");
+        assert_eq!(folder.left.first().map_or(0, |left| left.line), left, "{text}");
+    }
+}
+
+#[test]
 fn others_are_left_alone() {
     for text in ["FROM scratch\n", "FROM jupyterhub/jupyterhub AS a\nFROM scratch\n", "NONSENSE\n", ""] {
         assert_eq!(
