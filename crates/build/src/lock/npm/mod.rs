@@ -38,6 +38,9 @@ pub struct LockedNpm {
     pub has_install_script: bool,
     /// Commands: name → file in the package.
     pub bin: BTreeMap<String, String>,
+    /// Its licence as its own package.json has it: an SPDX expression, `SEE LICENSE IN FILE`, or what older
+    /// packages wrote.
+    pub licence: Option<String>,
 }
 
 /// A parsed lock, without what only development needs.
