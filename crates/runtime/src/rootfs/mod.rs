@@ -6,6 +6,7 @@
 
 mod apply;
 mod extensions;
+mod header;
 mod tree;
 mod unpack;
 
