@@ -64,7 +64,7 @@ fn tool() -> Result<Option<Tool>, CliError> {
 /// Where an image repository's packages come from.
 pub fn origins(config: &Config, reporter: &Arc<dyn Reporter>) -> Result<Origins, CliError> {
     let fetcher = Fetcher::new(&cache_folder(), Arc::clone(reporter))?;
-    Ok(Origins::new(fetcher, config.repository.mirrors.clone(), &config.root))
+    Ok(Origins::new(fetcher, config.repository.mirrors.clone()))
 }
 
 /// A builder for the image repository around `folder`.

@@ -3,6 +3,7 @@
 //! Addresses in the lock count for nothing: a tarball's place follows from the registry in force, the name and
 //! the version, and its bytes from `integrity`.
 
+mod auth;
 mod make;
 mod read;
 
