@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use perijove_oci::{Algorithm, Digester};
 use perijove_testkit::has;
 use perijove_testkit::layout::files_below;
-use perijove_testkit::packages::{Packages, Wheel};
+use perijove_testkit::packages::{Deb, Packages, Wheel};
 use perijove_testkit::program::{Program, Ran};
 use perijove_testkit::repository::Repository;
 use perijove_testkit::web::{Answer, Server};
@@ -28,19 +28,34 @@ struct Scene {
 }
 
 impl Scene {
+    /// An image with these settings besides its base.
+    fn of(packages: Packages, settings: &str) -> Self {
+        let debs = [Deb::new("base", "1", "amd64", 100)];
+        packages.debs(&debs);
+        let repository = Repository::new(&format!(
+            "[repository]\nplatforms = [\"linux/amd64\"]\n[image.app]\nversion = \"1.0\"\nbase = {{ debian = \"trixie\" }}\n{settings}"
+        ));
+        repository.lock_debs("app", &debs);
+        Scene { packages, repository, cache: tempfile::tempdir().unwrap() }
+    }
+
     fn new() -> Self {
         let wheels = [Wheel::new("one", "1.0", 1_000)];
         let packages = Packages::serve();
         packages.wheels(&wheels);
         let wanted = format!("Basic {}", STANDARD.encode(format!("me:{SECRET}")));
         packages.instead(move |asked, plain| {
-            if asked.authorization.as_deref() == Some(wanted.as_str()) { plain } else { Answer::status(401) }
+            let open = asked.path.starts_with("/debian/");
+            if open || asked.authorization.as_deref() == Some(wanted.as_str()) {
+                plain
+            } else {
+                Answer::status(401)
+            }
         });
-        let toml = "[repository]\nplatforms = [\"linux/amd64\"]\n[image.app]\nversion = \"1.0\"\npython = \
-                    \"requirements.txt\"\npython-version = \"3.13\"\nglibc = \"2.41\"\n";
-        let repository = Repository::new(toml);
-        repository.lock_wheels("app", &wheels);
-        Scene { packages, repository, cache: tempfile::tempdir().unwrap() }
+        let settings = "python = \"requirements.txt\"\npython-version = \"3.13\"\nglibc = \"2.41\"\n";
+        let scene = Scene::of(packages, settings);
+        scene.repository.lock_wheels("app", &wheels);
+        scene
     }
 
     /// `127.0.0.1:PORT` of the index.
@@ -51,7 +66,9 @@ impl Scene {
 
     fn program(&self) -> Program {
         let program = Program::new(PERIJOVE, self.repository.path(), self.cache.path());
-        program.args(["-v", "build", "app", "--output", "oci:out"])
+        // Only the archive is named: the index is for each test to say.
+        let mirrors = self.packages.environment().into_iter().filter(|(name, _)| name.contains("DEBIAN"));
+        program.envs(mirrors).args(["-v", "build", "app", "--output", "oci:out"])
     }
 
     /// A program on PATH for the build.
@@ -196,12 +213,11 @@ fn npm_credentials() {
         ("for the whole host", format!("//{}/:_authToken={SECRET}\n", server.address), 0),
         ("of another registry", format!("//127.0.0.1:1/npm/:_authToken={SECRET}\n"), 1),
     ] {
-        let toml = "[repository]\nplatforms = [\"linux/amd64\"]\n[image.app]\nversion = \"1.0\"\nnpm = \"package-lock.json\"\n";
-        let repository = Repository::new(toml);
+        let scene = Scene::of(Packages::serve(), "npm = \"package-lock.json\"\n");
+        let repository = &scene.repository;
         repository.write("images/app/package.json", r#"{"name":"app","dependencies":{"one":"1.0.0"}}"#);
         repository.write("images/app/package-lock.json", &lock.to_string());
         repository.write("images/app/.npmrc", &format!("registry=http:{place}\n{npmrc}"));
-        let scene = Scene { packages: Packages::serve(), repository, cache: tempfile::tempdir().unwrap() };
         let ran = scene.program().env("TOKEN", SECRET).run();
         assert_eq!(ran.code, Some(code), "{case}: {}", ran.stderr);
         scene.assert_quiet(&ran);
