@@ -36,7 +36,7 @@ fn an_honest_package_is_unpacked() {
     ]));
     let control = control.unwrap();
     assert_eq!((control.package.as_str(), control.version.as_str()), ("hello", "1.0-1"));
-    assert_eq!(control.architecture, "amd64");
+    assert_eq!(control.architecture, "all");
     assert_eq!(
         sink.paths(),
         [
