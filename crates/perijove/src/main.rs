@@ -2,6 +2,7 @@
 
 mod cli;
 mod compiled;
+mod embedded;
 mod settings;
 mod ui;
 

@@ -179,6 +179,9 @@ fn interrupted() -> CliError {
 }
 
 async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    if let Some(limit) = crate::settings::http_timeout()? {
+        perijove_oci::http::allow_silence(limit);
+    }
     match verb {
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
