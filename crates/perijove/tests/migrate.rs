@@ -237,6 +237,27 @@ fn bad_input_is_named_and_the_rest_goes_on() {
     }
 }
 
+/// A run that was ended after its folders were in place and before `perijove.toml` was: the next one finishes it.
+#[test]
+fn a_run_that_was_cut_off_is_finished_by_the_next() {
+    let dockerfile = "FROM jupyterhub/jupyterhub-onbuild:5.3.0\nRUN pip install oauthenticator==17.3.0\n";
+    let make = || {
+        let site = Site::empty();
+        site.write("Dockerfile", dockerfile);
+        site.write("jupyterhub_config.py", "c = get_config()\n");
+        site
+    };
+    let (undisturbed, cut_off) = (make(), make());
+    undisturbed.run(&[".", "--fix"]);
+    let all = undisturbed.files();
+    assert!(all.contains_key("perijove.toml") && all.contains_key("images/hub/requirements.in"), "{all:?}");
+    for (name, content) in all.iter().filter(|(name, _)| name.starts_with("images/")) {
+        cut_off.write(name, content);
+    }
+    cut_off.run(&[".", "--fix"]);
+    assert_eq!(cut_off.files(), all);
+}
+
 #[test]
 fn a_folder_that_is_in_the_way_is_left_alone() {
     let site = Site::empty();

@@ -36,11 +36,16 @@ pub fn all(found: &Found, root: &Path) -> Result<(), CliError> {
     let mut folders: Vec<(TempDir, PathBuf)> = Vec::new();
     for planned in &new {
         let target = root.join("images").join(&planned.folder.name);
+        let staged = folder(&planned.folder, root, &changed)?;
         if fs::symlink_metadata(&target).is_ok() {
+            // A run that was cut off before perijove.toml was written left just this.
+            if same(staged.path(), &target).map_err(|e| failed(&target, &e))? {
+                continue;
+            }
             let message = format!("{}: there already, and perijove.toml has no such image", target.display());
             return Err(CliError::failed(message, "move it away, or add its section; nothing was written"));
         }
-        folders.push((folder(&planned.folder, root, &changed)?, target));
+        folders.push((staged, target));
     }
     let toml = root.join(config::FILE);
     let settings = new.last().map(|planned| staged(&toml, &planned.folder.toml)).transpose()?;
@@ -104,6 +109,22 @@ fn folder(planned: &Folder, root: &Path, changed: &Changed<'_>) -> Result<TempDi
         Ok(staged)
     };
     stage().map_err(|e| failed(&images.join(&planned.name), &e))
+}
+
+/// Whether two folders hold the same files.
+fn same(one: &Path, other: &Path) -> std::io::Result<bool> {
+    let all = |folder: &Path| -> std::io::Result<Vec<(PathBuf, fs::FileType, Vec<u8>)>> {
+        let entries = WalkDir::new(folder).min_depth(1).follow_links(false).sort_by_file_name();
+        let read = entries.into_iter().take(MOST).map(|entry| {
+            let entry = entry?;
+            let below = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_owned();
+            let is_file = entry.file_type().is_file();
+            let content = if is_file { fs::read(entry.path())? } else { Vec::new() };
+            Ok((below, entry.file_type(), content))
+        });
+        read.collect()
+    };
+    Ok(fs::symlink_metadata(other)?.is_dir() && all(one)? == all(other)?)
 }
 
 /// A file or a folder with all below it; links in it are left out, for they may lead anywhere.
