@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 pub mod error;
+mod init;
 mod lock;
 mod reference;
 mod registry;
@@ -61,6 +62,8 @@ pub enum Format {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Write an image repository with pipelines: release, pull requests, scheduled refresh
+    Init(init::Arguments),
     /// Write the images' locks: debs.lock, requirements.txt, package-lock.json
     Lock(lock::Arguments),
     /// Build images from their locks
@@ -177,6 +180,7 @@ fn interrupted() -> CliError {
 
 async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     match verb {
+        Verb::Init(arguments) => init::run(arguments, global, ui).await,
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,
