@@ -124,7 +124,6 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn say(written: &[PathBuf], placement: &Placement, facts: &Facts, git: &Git, folder: &Path, ui: &Ui) {
-    let warn = ui.warnings();
     if written.is_empty() {
         ui.status("nothing to do: every file is there");
         return;
@@ -133,15 +132,15 @@ fn say(written: &[PathBuf], placement: &Placement, facts: &Facts, git: &Git, fol
         ui.status(&format!("replaced {}", place.display()));
     }
     if !facts.github {
-        warn(
+        ui.warning(
             "the pipelines are for GitHub Actions, and no `origin` at GitHub is set: elsewhere, run what their steps run",
         );
     }
     if git.top.as_ref().is_some_and(|top| std::fs::canonicalize(folder).is_ok_and(|folder| folder != *top)) {
-        warn("GitHub reads .github/ at the top of a git repository only: move it there");
+        ui.warning("GitHub reads .github/ at the top of a git repository only: move it there");
     }
     if facts.registries.is_empty() {
-        warn("no registry is known: set `registries` in perijove.toml before the first release");
+        ui.warning("no registry is known: set `registries` in perijove.toml before the first release");
     }
     ui.status("next: look at perijove.toml, run `perijove test`, commit, push (docs/releasing.md)");
 }

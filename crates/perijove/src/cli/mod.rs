@@ -5,6 +5,9 @@ mod demo;
 pub mod error;
 mod init;
 mod lock;
+mod plan;
+mod prepared;
+mod pull_request;
 mod reference;
 mod registry;
 mod release;
@@ -58,6 +61,8 @@ pub enum Format {
     Text,
     /// One JSON object
     Json,
+    /// For pull requests and job summaries: `plan` and `release`
+    Markdown,
 }
 
 #[derive(Subcommand)]
@@ -66,6 +71,8 @@ enum Verb {
     Init(init::Arguments),
     /// Write the images' locks: debs.lock, requirements.txt, package-lock.json
     Lock(lock::Arguments),
+    /// Say what a release of the locks would do, and what it changes
+    Plan(prepared::Arguments),
     /// Build images from their locks
     Build(build::Arguments),
     /// Run the images' own checks
@@ -179,8 +186,15 @@ fn interrupted() -> CliError {
 }
 
 async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    if global.format == Format::Markdown && !matches!(verb, Verb::Plan(_) | Verb::Release(_)) {
+        return Err(CliError::usage(
+            "this verb has no markdown",
+            "`plan` and `release` do; use --format text or json",
+        ));
+    }
     match verb {
         Verb::Init(arguments) => init::run(arguments, global, ui).await,
+        Verb::Plan(arguments) => plan::run(arguments, global, ui).await,
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,

@@ -52,9 +52,12 @@ impl Place<'_> {
         let text = |key: &str| with.get(key).map(shown);
         match name {
             "actions/checkout" => {
-                known(&["persist-credentials", "ref"]);
+                known(&["fetch-depth", "persist-credentials", "ref"]);
                 assert_eq!(with["persist-credentials"], false, "credentials are kept");
-                self.check_out(text("ref").as_deref());
+                self.check_out(
+                    text("ref").as_deref(),
+                    with.get("fetch-depth").is_some_and(|depth| depth == 0),
+                );
                 Ok(())
             }
             "actions/upload-artifact" => {
@@ -79,7 +82,7 @@ impl Place<'_> {
     }
 
     /// As GitHub does: the commit of the event, or the branch `wanted`; of a pull request, its merge into the base.
-    fn check_out(&self, wanted: Option<&str>) {
+    fn check_out(&self, wanted: Option<&str>, whole: bool) {
         let number = self.github["event"]["pull_request"]["number"].as_u64();
         let reference = self.github["ref"].as_str().unwrap();
         let branch = match (wanted, number) {
@@ -87,12 +90,16 @@ impl Place<'_> {
             (None, Some(_)) => self.github["base_ref"].as_str().unwrap(),
             (None, None) => reference.strip_prefix("refs/heads/").unwrap(),
         };
-        let origin = self.origin.to_str().unwrap();
-        git(self.workspace, &["clone", "--quiet", "--single-branch", "--branch", branch, origin, "."]);
+        let origin = format!("file://{}", self.origin.display());
+        let depth: &[&str] = if whole { &[] } else { &["--depth", "1"] };
+        let clone = ["clone", "--quiet", "--no-tags", "--single-branch", "--branch", branch, &origin, "."];
+        git(self.workspace, &[&clone[..], depth].concat());
         if let (Some(number), None) = (number, wanted) {
-            git(self.workspace, &["fetch", "--quiet", "origin", &format!("refs/pull/{number}/head")]);
-            git(self.workspace, &["checkout", "--quiet", "--detach"]);
-            git(self.workspace, &["merge", "--quiet", "--no-edit", "FETCH_HEAD"]);
+            if whole {
+                git(self.workspace, &["fetch", "--quiet", "origin", &format!("refs/pull/{number}/head")]);
+                git(self.workspace, &["checkout", "--quiet", "--detach"]);
+                git(self.workspace, &["merge", "--quiet", "--no-edit", "FETCH_HEAD"]);
+            }
         } else if wanted.is_none() {
             git(self.workspace, &["checkout", "--quiet", "-B", branch, self.github["sha"].as_str().unwrap()]);
         }
