@@ -74,6 +74,14 @@ impl GitHub {
         self
     }
 
+    /// With the settings, indexes and caches of whoever runs the test.
+    pub fn of_this_site(mut self) -> Self {
+        let ours: Vec<String> = self.environment.iter().map(|(name, _)| name.clone()).collect();
+        let other = |(name, _): &(String, String)| !ours.contains(name) && !name.starts_with("GITHUB_");
+        self.environment.extend(std::env::vars().filter(other));
+        self
+    }
+
     /// With a secret.
     pub fn secret(mut self, name: &str, value: &str) -> Self {
         self.secrets.insert(name.to_owned(), value.to_owned());
