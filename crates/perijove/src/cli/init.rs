@@ -40,10 +40,15 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let made = Made::folder(&folder)?;
     let git = Git::ask(&folder);
     let registries: Vec<String> = arguments.registry.into_iter().filter(|r| !r.is_empty()).collect();
-    let facts = Facts::new(&git, &registries, &folder)?;
+    let mut facts = Facts::new(&git, &registries, &folder)?;
     let wanted = if arguments.pipelines { Wanted::Pipelines } else { Wanted::All };
     // What an interrupted run began comes first: else its files would be in the way.
     journal::settle(&folder)?;
+    // What is there knows better than git, which may be on another branch.
+    let there = Config::find(&folder).ok().filter(|config| config.root == folder);
+    if let Some(branch) = there.and_then(|config| config.repository.default_branch) {
+        facts.default_branch = branch;
+    }
     let mut placement = place::decide(&folder, templates::files(&facts, wanted), arguments.force)?;
     if wanted == Wanted::All && !arguments.no_lock {
         let locks = locks(&folder, &placement, ui).await?;
@@ -51,7 +56,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     }
     let written = place::write(&folder, &placement.write)?;
     made.keep();
-    say(&written, &placement, &facts, &git, &folder, ui);
+    say(&written, &placement, wanted, &facts, &git, &folder, ui);
     let shown = |paths: &[PathBuf]| paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
     let json = serde_json::json!({
         "folder": folder.display().to_string(),
@@ -123,7 +128,15 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::copy(from, to).map(drop)
 }
 
-fn say(written: &[PathBuf], placement: &Placement, facts: &Facts, git: &Git, folder: &Path, ui: &Ui) {
+fn say(
+    written: &[PathBuf],
+    placement: &Placement,
+    wanted: Wanted,
+    facts: &Facts,
+    git: &Git,
+    folder: &Path,
+    ui: &Ui,
+) {
     if written.is_empty() {
         ui.status("nothing to do: every file is there");
         return;
@@ -138,6 +151,9 @@ fn say(written: &[PathBuf], placement: &Placement, facts: &Facts, git: &Git, fol
     }
     if git.top.as_ref().is_some_and(|top| std::fs::canonicalize(folder).is_ok_and(|folder| folder != *top)) {
         ui.warning("GitHub reads .github/ at the top of a git repository only: move it there");
+    }
+    if wanted == Wanted::Pipelines {
+        return;
     }
     if facts.registries.is_empty() {
         ui.warning("no registry is known: set `registries` in perijove.toml before the first release");

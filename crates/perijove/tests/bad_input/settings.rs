@@ -49,7 +49,7 @@ fn a_wrong_perijove_toml() {
     assert_refusal!(scene, @r#"
     exit 2
     error: [repository]: no perijove.toml here or in any folder above
-    hint: go to an image repository (or give its folder by -C), or write a perijove.toml: docs/configuration.md
+    hint: go to an image repository (or give its folder by -C), or make one: perijove init
     "#);
 }
 
