@@ -60,9 +60,9 @@ pub fn summary(record: &Record) -> String {
     }
     warnings(&mut text, &record.warnings);
     for tag in &record.overwritten {
-        let _ = writeln!(
+        let _ = write!(
             text,
-            "- {} was overwritten by another release; this one took the next number",
+            "{} was overwritten by another release; this one took the next number.\n\n",
             code(tag)
         );
     }

@@ -2,6 +2,7 @@
 //! anywhere the next run goes on, or says that all is done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -68,6 +69,8 @@ pub struct Release<'a> {
     pub kinship: &'a (dyn Fn(&str) -> Option<Kinship> + Sync),
     /// Told of each step before it is done.
     pub observe: &'a (dyn Fn(&Step) + Sync),
+    /// Repositories that refused to overwrite a tag: they are the referee of their tags.
+    pub refused: Mutex<BTreeSet<String>>,
 }
 
 /// How carrying out ended.

@@ -1,6 +1,7 @@
 //! The claim of a build's tag, and the aliases: each where the rule wants it, in every registry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use perijove_oci::client::{Put, TAGS_AT_ONCE};
@@ -56,24 +57,42 @@ impl Release<'_> {
         let root = &content.root;
         let bytes = &content.manifest(&root.digest)?.1;
         let all: Vec<String> = std::iter::once(&decision.tag).chain(aliases).cloned().collect();
-        let Some(mut put) = taken(self.client.put_by_digest(repo, root, bytes, first(&all)).await)? else {
+        let put = self.client.put_by_digest(repo, root, bytes, first(&all)).await;
+        let Some(mut put) = self.taken(repo, put)? else {
             return Ok(None);
         };
         let together = put.confirmed.contains(&decision.tag);
         if !together {
-            put = match taken(self.client.put_by_tag(repo, root, bytes, &decision.tag).await) {
+            let by_tag = self.client.put_by_tag(repo, root, bytes, &decision.tag).await;
+            put = match self.taken(repo, by_tag) {
                 Ok(Some(put)) => put,
                 // Somebody came in between, and the registry let them.
                 Ok(None) | Err(Error::Registry(Registry::Digest { .. })) => return Ok(None),
                 Err(other) => return Err(other),
             };
         }
-        if put.create_only.contains(&decision.tag) {
+        if put.create_only.contains(&decision.tag) || self.refused(repo) {
             return Ok(Some(Claimed { referee: Referee::Registry, together }));
         }
         let found = self.client.head(&tagged).await?;
         let ours = found.is_some_and(|found| found.digest == decision.digest);
         Ok(ours.then_some(Claimed { referee: Referee::Checked, together }))
+    }
+
+    /// `None` when the registry says that the tag is another's and stays so.
+    fn taken(&self, repo: &Reference, put: Result<Put, Registry>) -> Result<Option<Put>> {
+        match put {
+            Err(error) if is_taken(&error) => {
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.name());
+                Ok(None)
+            }
+            other => Ok(Some(other?)),
+        }
+    }
+
+    /// Whether the repository is known to keep its tags.
+    fn refused(&self, repo: &Reference) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&repo.name())
     }
 
     /// Reads back what the build's tag and its aliases name in every repository, and moves what is not right: the
@@ -197,12 +216,4 @@ impl Release<'_> {
 /// As many as one request takes.
 fn first(tags: &[String]) -> &[String] {
     &tags[..tags.len().min(TAGS_AT_ONCE)]
-}
-
-/// `None` when the registry says that the tag is another's and stays so.
-fn taken(put: Result<Put, Registry>) -> Result<Option<Put>> {
-    match put {
-        Err(error) if is_taken(&error) => Ok(None),
-        other => Ok(Some(other?)),
-    }
 }

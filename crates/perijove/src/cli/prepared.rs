@@ -1,6 +1,7 @@
 //! What `plan` and `release` begin with: the images as they would be released, and from where to where.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use perijove_build::lock::debs::Archive;
@@ -199,7 +200,14 @@ impl Prepared {
         observe: &'a (dyn Fn(&Step) + Sync),
     ) -> Release<'a> {
         let branch = plan::Branch { moves_latest: self.kind.moves_latest() };
-        Release { client: &self.builder.client, images: &self.images, branch, kinship, observe }
+        Release {
+            client: &self.builder.client,
+            images: &self.images,
+            branch,
+            kinship,
+            observe,
+            refused: Mutex::default(),
+        }
     }
 
     /// How this commit stands to another.
