@@ -198,7 +198,8 @@ impl Config {
         let root = folder.ancestors().find(|f| f.join(FILE).is_file()).ok_or_else(|| Error::Input {
             place: folder.display().to_string(),
             reason: format!("no {FILE} here or in any folder above"),
-            hint: "go to an image repository (or give its folder by -C), or make one: perijove init".to_owned(),
+            hint: "go to an image repository (or give its folder by -C), or make one: perijove init"
+                .to_owned(),
         })?;
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;

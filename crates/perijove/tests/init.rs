@@ -81,7 +81,9 @@ fn what_is_there_is_named_and_kept() {
     assert_eq!(files(folder.path()), before);
     // The pipelines alone are in nobody's way.
     let pipelines = init(folder.path(), &["--pipelines"]).json();
-    assert!(pipelines["written"].as_array().unwrap().iter().all(|f| f.as_str().unwrap().starts_with(".github/")));
+    assert!(
+        pipelines["written"].as_array().unwrap().iter().all(|f| f.as_str().unwrap().starts_with(".github/"))
+    );
     let forced = init(folder.path(), &["--no-lock", "--force"]).json();
     assert_eq!(forced["replaced"], serde_json::json!(["perijove.toml", "images/hub/requirements.in"]));
     assert_eq!(files(folder.path())["README.md"], b"# Ours\n", "the page for maintainers goes to images/");
@@ -151,12 +153,21 @@ fn it_works_as_it_came_out() {
     };
     perijove(&["init"]).json();
     let written = files(folder.path());
-    for lock in ["images/hub/debs.lock", "images/hub/requirements.txt", "images/lab/debs.lock", "images/lab/requirements.txt"] {
+    for lock in [
+        "images/hub/debs.lock",
+        "images/hub/requirements.txt",
+        "images/lab/debs.lock",
+        "images/lab/requirements.txt",
+    ] {
         assert!(written.contains_key(lock), "{lock}: {:?}", written.keys());
     }
     assert_eq!(perijove(&["lock", "--check"]).json()["behind"], serde_json::json!([]));
     let tested = perijove(&["test"]);
     assert_eq!(tested.code, Some(0), "{}{}", tested.stdout, tested.stderr);
-    assert_eq!(perijove(&["init"]).json()["written"], serde_json::json!([]), "a second run has nothing to do");
+    assert_eq!(
+        perijove(&["init"]).json()["written"],
+        serde_json::json!([]),
+        "a second run has nothing to do"
+    );
     assert_eq!(files(folder.path()), written);
 }

@@ -44,7 +44,9 @@ fn actionlint_finds_nothing() {
 fn our_own_pipelines_are_what_init_writes() {
     let folder = written();
     let mut compared = 0;
-    for entry in ["actionlint.yaml", "workflows/pull-request.yml", "workflows/refresh.yml", "workflows/release.yml"] {
+    for entry in
+        ["actionlint.yaml", "workflows/pull-request.yml", "workflows/refresh.yml", "workflows/release.yml"]
+    {
         let place = format!(".github/{entry}");
         let read = |root: &std::path::Path| std::fs::read_to_string(root.join(&place)).unwrap_or_default();
         let wanted = read(folder.path());
@@ -54,5 +56,8 @@ fn our_own_pipelines_are_what_init_writes() {
         compared += 1;
     }
     let of_init = |path: &std::path::Path| std::fs::read_dir(path).unwrap().count();
-    assert_eq!(compared, of_init(&folder.path().join(".github")) - 1 + of_init(&folder.path().join(".github/workflows")));
+    assert_eq!(
+        compared,
+        of_init(&folder.path().join(".github")) - 1 + of_init(&folder.path().join(".github/workflows"))
+    );
 }

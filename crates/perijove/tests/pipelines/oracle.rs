@@ -45,7 +45,8 @@ impl Oracle {
     /// exactly that has happened.
     pub fn check(&mut self, version: &str, released: bool) {
         let tags = tags(&self.repository);
-        let builds: BTreeMap<&String, &String> = tags.iter().filter(|(tag, _)| order(tag).is_some()).collect();
+        let builds: BTreeMap<&String, &String> =
+            tags.iter().filter(|(tag, _)| order(tag).is_some()).collect();
         for (tag, digest) in &self.seen {
             assert_eq!(builds.get(tag), Some(&digest), "{tag} is what it was");
         }
@@ -62,7 +63,8 @@ impl Oracle {
         let mut wanted: BTreeMap<String, String> =
             builds.iter().map(|(tag, digest)| ((*tag).clone(), (*digest).clone())).collect();
         for alias in aliases {
-            let greatest = builds.keys().filter(|tag| names(tag).contains(&alias)).max_by_key(|tag| order(tag));
+            let greatest =
+                builds.keys().filter(|tag| names(tag).contains(&alias)).max_by_key(|tag| order(tag));
             wanted.insert(alias, builds[*greatest.unwrap()].clone());
         }
         assert_eq!(tags, wanted);

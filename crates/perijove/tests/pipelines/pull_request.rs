@@ -8,7 +8,8 @@ use perijove_testkit::workflow::github::Event;
 use crate::scene::Scene;
 
 fn scene(more: &str) -> Scene {
-    let wheels = [Wheel::new("app", "6.0.0", 100), Wheel::new("extra", "1.0", 50), Wheel::new("extra", "2.0", 50)];
+    let wheels =
+        [Wheel::new("app", "6.0.0", 100), Wheel::new("extra", "1.0", 50), Wheel::new("extra", "2.0", 50)];
     let scene = Scene::new("app\n", &wheels, more);
     scene.github.run("release.yml", &Event::Push("main".to_owned())).succeeded();
     scene
@@ -87,6 +88,10 @@ fn a_lock_behind_its_input_is_named() {
     let run = scene.github.run("pull-request.yml", &Event::PullRequest(number, "opened"));
     let job = run.job("build")[0];
     assert_eq!(job.result, "failure");
-    assert!(job.log.contains("images/app/requirements.txt") && job.log.contains("perijove lock"), "{}", job.log);
+    assert!(
+        job.log.contains("images/app/requirements.txt") && job.log.contains("perijove lock"),
+        "{}",
+        job.log
+    );
     assert!(scene.github.pull(number)["comments"].as_array().unwrap().is_empty());
 }

@@ -23,7 +23,9 @@ fn a_push_releases_to_all_registries() {
     let Some(peer) = Peer::start(test) else { return };
     let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)], "");
     let toml = std::fs::read_to_string(scene.checkout.join("perijove.toml")).unwrap();
-    scene.checkout.write("perijove.toml", &toml.replace("/team\"]", &format!("/team\", \"{}/team\"]", peer.address)));
+    scene
+        .checkout
+        .write("perijove.toml", &toml.replace("/team\"]", &format!("/team\", \"{}/team\"]", peer.address)));
     scene.commit("Release to a second registry");
     scene.github.push(scene.checkout.path(), "main");
     let run = scene.github.run("release.yml", &push()).succeeded();
@@ -34,7 +36,10 @@ fn a_push_releases_to_all_registries() {
     let job = run.job("release")[0];
     assert!(job.summary.contains("6.0.0-0"), "{}", job.summary);
     // Both have all of it, byte for byte.
-    assert_eq!(scene.tags("team/app").into_keys().collect::<Vec<_>>(), ["6", "6.0", "6.0.0", "6.0.0-0", "latest"]);
+    assert_eq!(
+        scene.tags("team/app").into_keys().collect::<Vec<_>>(),
+        ["6", "6.0", "6.0.0", "6.0.0-0", "latest"]
+    );
     assert_eq!(scene.tags("team/app"), tags(&format!("{}/team/app", peer.address)));
     // Once more: nothing to do.
     let again = scene.github.run("release.yml", &push()).succeeded();
@@ -45,7 +50,9 @@ fn a_push_releases_to_all_registries() {
 
 #[test]
 fn credentials_stay_in_a_file_of_the_job() {
-    if !has("credentials_stay_in_a_file_of_the_job", "jq") || !has("credentials_stay_in_a_file_of_the_job", "uv") {
+    if !has("credentials_stay_in_a_file_of_the_job", "jq")
+        || !has("credentials_stay_in_a_file_of_the_job", "uv")
+    {
         return;
     }
     let mut scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)], "");

@@ -26,7 +26,8 @@ fn freezes() -> Vec<PathBuf> {
 
 /// The version of `package` in a lock.
 fn version(lock: &str, package: &str) -> String {
-    let pin = |line: &str| Some(line.strip_prefix(package)?.strip_prefix("==")?.split(' ').next()?.to_owned());
+    let pin =
+        |line: &str| Some(line.strip_prefix(package)?.strip_prefix("==")?.split(' ').next()?.to_owned());
     lock.lines().find_map(pin).unwrap()
 }
 
@@ -35,7 +36,10 @@ fn the_real_freezes() {
     let test = "the_real_freezes";
     let freezes = freezes();
     if freezes.len() != 9 {
-        return skip(test, "the nine freezes are not there; set PERIJOVE_SHARED to the folder that holds conformance/freezes");
+        return skip(
+            test,
+            "the nine freezes are not there; set PERIJOVE_SHARED to the folder that holds conformance/freezes",
+        );
     }
     if !has(test, "uv") {
         return;
@@ -43,16 +47,21 @@ fn the_real_freezes() {
     let start = Instant::now();
     let registry = Registry::with(PERIJOVE, &["--create-only", r"\d+\.\d+\.\d+.*-\d+"]);
     let github = GitHub::new(PERIJOVE).of_this_site();
-    let scene = Scene::with(github, registry, Packages::serve(), tempfile::tempdir().unwrap(), "jupyterhub", "");
+    let scene =
+        Scene::with(github, registry, Packages::serve(), tempfile::tempdir().unwrap(), "jupyterhub", "");
     scene.commit("Begin");
     scene.github.push(scene.checkout.path(), "main");
     let mut oracle = Oracle::new(&format!("{}/team/app", scene.registry.address));
     for freeze in &freezes {
         scene.start("freeze", "main");
         scene.checkout.write("images/app/requirements.in", &std::fs::read_to_string(freeze).unwrap());
-        Program::of_this_site(PERIJOVE, scene.checkout.path()).args(["--format", "json", "lock"]).run().json();
+        Program::of_this_site(PERIJOVE, scene.checkout.path())
+            .args(["--format", "json", "lock"])
+            .run()
+            .json();
         let lock = std::fs::read_to_string(scene.checkout.join("images/app/requirements.txt")).unwrap();
-        let new = !git(scene.checkout.path(), &["status", "--porcelain", "images/app/requirements.txt"]).is_empty();
+        let new =
+            !git(scene.checkout.path(), &["status", "--porcelain", "images/app/requirements.txt"]).is_empty();
         scene.commit("Freeze");
         scene.github.push(scene.checkout.path(), "freeze");
         let number = scene.github.open("main", "freeze");
@@ -96,7 +105,8 @@ impl Upstream {
         for line in 0..3 {
             let (major, minor, patch) = self.lines[line];
             let newest = line == 0;
-            let (minor, patch, candidate) = match (self.dice.roll(if newest { 6 } else { 9 }), self.candidate) {
+            let (minor, patch, candidate) = match (self.dice.roll(if newest { 6 } else { 9 }), self.candidate)
+            {
                 // The next minor version has candidates first, then the final one.
                 (0 | 1, None) if newest => (minor + 1, 0, Some(1)),
                 (0, Some(number)) if newest => (minor, patch, Some(number + 1)),
@@ -132,11 +142,14 @@ fn two_made_years_on_three_branches() {
     }
     let start = Instant::now();
     let wheels = ["6.0.0", "5.2.0", "4.1.0"].map(|version| Wheel::new("app", version, 200));
-    let scene = Scene::new("app>=6.0.0rc0\nbelow\n", &[&wheels[..], &[Wheel::new("below", "1.0", 200)]].concat(), "");
+    let scene =
+        Scene::new("app>=6.0.0rc0\nbelow\n", &[&wheels[..], &[Wheel::new("below", "1.0", 200)]].concat(), "");
     let github = &scene.github;
     let mut oracle = Oracle::new(&format!("{}/team/app", scene.registry.address));
     let release = |branch: &str| github.run("release.yml", &Event::Push(branch.to_owned())).succeeded();
-    let locked = |branch: &str| version(&github.git(&["show", &format!("{branch}:images/app/requirements.txt")]), "app");
+    let locked = |branch: &str| {
+        version(&github.git(&["show", &format!("{branch}:images/app/requirements.txt")]), "app")
+    };
     release("main");
     oracle.check("6.0.0", true);
     for (branch, hold) in [("5.x", "app>=5,<6"), ("4.x", "app>=4,<5")] {
@@ -148,7 +161,8 @@ fn two_made_years_on_three_branches() {
         release(branch);
         oracle.check(&locked(branch), true);
     }
-    let mut upstream = Upstream { dice: Dice(2026), lines: [(6, 0, 0), (5, 2, 0), (4, 1, 0)], candidate: None, below: 0 };
+    let mut upstream =
+        Upstream { dice: Dice(2026), lines: [(6, 0, 0), (5, 2, 0), (4, 1, 0)], candidate: None, below: 0 };
     let (mut refreshes, mut unchanged) = (0, 0);
     for tick in 0..TICKS {
         scene.packages.wheels(&upstream.fortnight());

@@ -47,7 +47,14 @@ impl Scene {
     }
 
     /// The same without inputs and commits.
-    pub fn with(github: GitHub, registry: Registry, packages: Packages, cache: tempfile::TempDir, package: &str, more: &str) -> Self {
+    pub fn with(
+        github: GitHub,
+        registry: Registry,
+        packages: Packages,
+        cache: tempfile::TempDir,
+        package: &str,
+        more: &str,
+    ) -> Self {
         let address = &registry.address;
         let base = tiny_base(&registry);
         let toml = format!(
@@ -116,7 +123,8 @@ fn tiny_base(registry: &Registry) -> String {
     repository.lock_debs("base", &[]);
     let cache = tempfile::tempdir().unwrap();
     let target = format!("{}/base:1", registry.address);
-    let program = Program::new(PERIJOVE, repository.path(), cache.path()).envs(Packages::serve().environment());
+    let program =
+        Program::new(PERIJOVE, repository.path(), cache.path()).envs(Packages::serve().environment());
     let result = program.args(["build", "--format", "json", "--push", &target]).run().json();
     format!("{}/base@{}", registry.address, result["images"][0]["digest"].as_str().unwrap())
 }
