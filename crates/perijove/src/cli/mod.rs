@@ -72,7 +72,7 @@ enum Verb {
     /// Write the images' locks: debs.lock, requirements.txt, package-lock.json
     Lock(lock::Arguments),
     /// Say what a release of the locks would do, and what it changes
-    Plan(prepared::Arguments),
+    Plan(prepared::What),
     /// Build images from their locks
     Build(build::Arguments),
     /// Run the images' own checks

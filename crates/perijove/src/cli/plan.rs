@@ -11,7 +11,7 @@ use super::prepared::{self, prepare};
 use super::{Global, Outcome};
 use crate::ui::{Ui, bytes};
 
-pub async fn run(arguments: prepared::Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+pub async fn run(arguments: prepared::What, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let prepared = prepare(&arguments, false, global, ui).await?;
     let kinship = |theirs: &str| prepared.kinship(theirs);
     let observe = |_: &_| {};

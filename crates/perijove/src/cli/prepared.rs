@@ -22,7 +22,7 @@ use crate::{git, settings};
 
 /// Flags that `plan` and `release` share.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct What {
     /// The images; all of them where none is named
     pub images: Vec<String>,
     /// Where the images go, as REGISTRY/NAMESPACE; perijove.toml says it otherwise (may be given several times)
@@ -56,7 +56,7 @@ pub struct Prepared {
 /// Reads the settings and builds the images. Nothing that others see is done; `may_release` says whether the branch
 /// has to be one that releases, which is asked before anything is built.
 pub async fn prepare(
-    arguments: &Arguments,
+    arguments: &What,
     may_release: bool,
     global: &Global,
     ui: &Ui,

@@ -22,7 +22,7 @@ use crate::ui::{Ui, seconds};
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    pub common: prepared::Arguments,
+    pub common: prepared::What,
     /// Say what would be done, and do nothing that others see
     #[arg(long)]
     dry_run: bool,
