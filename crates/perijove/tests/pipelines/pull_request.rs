@@ -39,7 +39,7 @@ fn own_branches_are_staged_and_commented() {
     let comment = comments()[0]["body"].as_str().unwrap().to_owned();
     assert!(comment.contains("`extra`") && comment.contains("1.0"), "{comment}");
     // New commits: the same comment, and the staged tag moves on.
-    propose(&scene, "app\nextra\n");
+    propose(&scene, "app\nextra>=2\n");
     scene.github.push(scene.checkout.path(), "add");
     scene.github.run("pull-request.yml", &Event::PullRequest(number, "synchronize")).succeeded();
     assert_eq!(comments().len(), 1);

@@ -40,7 +40,10 @@ fn a_push_releases_to_all_registries() {
         scene.tags("team/app").into_keys().collect::<Vec<_>>(),
         ["6", "6.0", "6.0.0", "6.0.0-0", "latest"]
     );
-    assert_eq!(scene.tags("team/app"), tags(&format!("{}/team/app", peer.address)));
+    let mut there = tags(&format!("{}/team/app", peer.address));
+    // It has no list of what refers to an image, so that a tag holds it (distribution-spec, "Referrers Tag Schema").
+    there.retain(|tag, _| !tag.starts_with("sha256-"));
+    assert_eq!(scene.tags("team/app"), there);
     // Once more: nothing to do.
     let again = scene.github.run("release.yml", &push()).succeeded();
     assert!(again.job("release")[0].log.contains("nothing to release"), "{}", again.job("release")[0].log);

@@ -216,7 +216,7 @@ impl GitHub {
         let workflow = Workflow::parse(&self.git(&["show", &format!("{commit}:.github/workflows/{file}")]));
         match event {
             Event::Push(branch) => {
-                assert!(workflow.is_started_by_push(branch), "{branch} does not start {file}")
+                assert!(workflow.is_started_by_push(branch), "{branch} does not start {file}");
             }
             Event::PullRequest(_, action) => {
                 assert!(workflow.on["pull_request"]["types"].as_array().unwrap().contains(&json!(action)));
