@@ -9,6 +9,7 @@
 mod branches;
 mod commits;
 mod counts;
+mod credentials;
 mod luck;
 mod merges;
 mod plans;
