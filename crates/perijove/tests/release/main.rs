@@ -6,6 +6,7 @@
     reason = "tests fail at once, and print what they measured"
 )]
 
+mod bases;
 mod branches;
 mod commits;
 mod counts;
