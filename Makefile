@@ -9,11 +9,11 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
-TEST_PACKAGES := docker-registry podman runc buildah busybox-static chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+TEST_PACKAGES := docker-registry podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build test lint tools-demo tools-test tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
+.PHONY: help demo build dist test lint tools-demo tools-test tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,21 @@ build: ## compile perijove
 demo: tools-demo build ## build, test, release and run the demo image: JupyterHub on http://127.0.0.1:8000
 	@echo "==> perijove demo: Ctrl-C ends it"
 	target/debug/perijove demo --port $(PORT)
+
+# One program without shared libraries, and a wheel of it. PROFILE=dev compiles fast.
+PROFILE := release
+DIST := target/dist
+TARGET = $(shell rustc --version --verbose | sed -n 's/^host: //p')
+# Random numbers from the kernel's call: a static program finds none in the C library, and would need /dev/urandom.
+STATIC_FLAGS = -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom" \
+  --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove
+
+dist: tools-uv ## a static program and a wheel of it, in target/dist/
+	@echo "==> static program and wheel"
+	@rm -rf $(DIST) && mkdir -p $(DIST)
+	RUSTFLAGS='$(STATIC_FLAGS)' CARGO_TARGET_DIR=$(CURDIR)/target/static \
+	  uvx --quiet --from 'maturin>=1.9,<2' maturin build --quiet --profile $(PROFILE) --target $(TARGET) --out $(DIST)
+	install --strip target/static/$(TARGET)/$(PROFILE:dev=debug)/perijove $(DIST)/perijove
 
 test: tools-test ## run all tests
 	@echo "==> tests"
