@@ -9,7 +9,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
-TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12
@@ -17,7 +17,7 @@ LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build test lint tools-demo tools-test tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
+.PHONY: help demo build dist test lint tools-demo tools-test tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,21 @@ build: ## compile perijove
 demo: tools-demo build ## build, test, release and run the demo image: JupyterHub on http://127.0.0.1:8000
 	@echo "==> perijove demo: Ctrl-C ends it"
 	target/debug/perijove demo --port $(PORT)
+
+# One program without shared libraries, and a wheel of it. PROFILE=dev compiles fast.
+PROFILE := release
+DIST := target/dist
+TARGET = $(shell rustc --version --verbose | sed -n 's/^host: //p')
+# Random numbers from the kernel's call: a static program finds none in the C library, and would need /dev/urandom.
+STATIC_FLAGS = -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom" \
+  --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove
+
+dist: tools-uv ## a static program and a wheel of it, in target/dist/
+	@echo "==> static program and wheel"
+	@rm -rf $(DIST) && mkdir -p $(DIST)
+	RUSTFLAGS='$(STATIC_FLAGS)' CARGO_TARGET_DIR=$(CURDIR)/target/static \
+	  uvx --quiet --from 'maturin>=1.9,<2' maturin build --quiet --profile $(PROFILE) --target $(TARGET) --out $(DIST)
+	install --strip target/static/$(TARGET)/$(PROFILE:dev=debug)/perijove $(DIST)/perijove
 
 test: tools-test ## run all tests
 	@echo "==> tests"
@@ -41,7 +56,7 @@ lint: tools-lint ## formatting, clippy, cargo-deny
 bench: ## say which benchmarks there are, and how to run them
 	@for script in bench/*/bench.py; do sed -n "2s|^\"*|$$script: |p; 4s|^|  |p" $$script; done
 	@echo "cargo bench -p perijove-tags: the tag rule"
-	@echo "Both scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
+	@echo "The scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
 
 # Of cargo-fuzz only the driver is used: with no sanitizer the stable compiler does, told to take unstable flags.
 FUZZ_SECONDS ?= 60

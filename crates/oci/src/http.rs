@@ -31,6 +31,8 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
         .connect_timeout(Duration::from_secs(20))
         .read_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(16);
+    #[cfg(feature = "static")]
+    let builder = builder.dns_resolver(Arc::new(crate::dns::Resolver::default()));
     match tls() {
         Some(config) => builder.tls_backend_preconfigured(config),
         None => builder,

@@ -9,6 +9,8 @@ pub mod blob;
 pub mod client;
 pub mod content;
 pub mod digest;
+#[cfg(feature = "static")]
+mod dns;
 pub mod error;
 pub mod http;
 pub mod layout;

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_changed_tree_is_not_its_commit() {
         let clean = "# branch.oid 1234abcd\n# branch.head main\n";
-        for (case, status, revision) in [
+        for (case, status, expected) in [
             ("clean", clean.to_owned(), Some("1234abcd")),
             (
                 "changed",
@@ -142,7 +142,7 @@ mod tests {
             ("no commit", "# branch.oid (initial)\n# branch.head main\n".to_owned(), None),
             ("not git's", String::new(), None),
         ] {
-            assert_eq!(super::revision(&status).as_deref(), revision, "{case}");
+            assert_eq!(revision(&status).as_deref(), expected, "{case}");
         }
     }
 }

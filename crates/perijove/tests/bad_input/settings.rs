@@ -13,7 +13,7 @@ fn a_wrong_perijove_toml() {
     assert_refusal!(scene, @r#"
     exit 2
     error: perijove.toml:8: unknown field `pyton`, expected one of `description`, `version-from`, `version`, `base`, `python`, `python-version`, `glibc`, `npm`, `files`, `user`, `user-name`, `home`, `directories`, `env`, `workdir`, `entrypoint`, `command`, `ports`, `labels`, `dockerfile`, `test`
-    hint: docs/configuration.md lists every key
+    hint: did you mean `python`? docs/configuration.md lists every key
     "#);
     scene.repository.write("perijove.toml", &APP.replace("trixie\" }", "trixie\" "));
     assert_refusal!(scene, @r#"

@@ -6,9 +6,11 @@
     reason = "tests fail at once, and print what they measured"
 )]
 
+mod bases;
 mod branches;
 mod commits;
 mod counts;
+mod credentials;
 mod luck;
 mod merges;
 mod plans;
