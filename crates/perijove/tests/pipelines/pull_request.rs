@@ -7,10 +7,10 @@ use perijove_testkit::workflow::github::Event;
 
 use crate::scene::Scene;
 
-fn scene(more: &str) -> Scene {
+fn scene() -> Scene {
     let wheels =
         [Wheel::new("app", "6.0.0", 100), Wheel::new("extra", "1.0", 50), Wheel::new("extra", "2.0", 50)];
-    let scene = Scene::new("app\n", &wheels, more);
+    let scene = Scene::new("app\n", &wheels);
     scene.github.run("release.yml", &Event::Push("main".to_owned())).succeeded();
     scene
 }
@@ -26,7 +26,7 @@ fn own_branches_are_staged_and_commented() {
     if !has("own_branches_are_staged_and_commented", "uv") {
         return;
     }
-    let scene = scene("");
+    let scene = scene();
     scene.start("add", "main");
     propose(&scene, "app\nextra<2\n");
     scene.github.push(scene.checkout.path(), "add");
@@ -59,7 +59,7 @@ fn forks_get_an_artifact_and_no_secret() {
     if !has("forks_get_an_artifact_and_no_secret", "uv") {
         return;
     }
-    let scene = scene("");
+    let scene = scene();
     scene.start("theirs", "main");
     propose(&scene, "app\nextra\n");
     let number = scene.github.open_from_fork("main", scene.checkout.path());
@@ -79,7 +79,7 @@ fn a_lock_behind_its_input_is_named() {
     if !has("a_lock_behind_its_input_is_named", "uv") {
         return;
     }
-    let scene = scene("");
+    let scene = scene();
     scene.start("behind", "main");
     scene.checkout.write("images/app/requirements.in", "app\nextra\n");
     scene.commit("Forget the lock");
@@ -94,4 +94,34 @@ fn a_lock_behind_its_input_is_named() {
         job.log
     );
     assert!(scene.github.pull(number)["comments"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_failed_check_is_commented_and_nothing_is_pushed() {
+    if !has("a_failed_check_is_commented_and_nothing_is_pushed", "uv") {
+        return;
+    }
+    let scene = scene();
+    scene.start("bad", "main");
+    let toml = std::fs::read_to_string(scene.checkout.join("perijove.toml")).unwrap();
+    scene
+        .checkout
+        .write("perijove.toml", &format!("{toml}\n[[image.app.test]]\nrun = [\"/is/not/there\"]\n"));
+    propose(&scene, "app\nextra\n");
+    scene.github.push(scene.checkout.path(), "bad");
+    let released = scene.tags("team/app");
+    let number = scene.github.open("main", "bad");
+    let run = scene.github.run("pull-request.yml", &Event::PullRequest(number, "opened"));
+    assert_eq!(run.job("build")[0].result, "failure");
+    assert_eq!(run.job("comment")[0].result, "success", "{}", run.job("comment")[0].log);
+    let comment = scene.github.pull(number)["comments"][0]["body"].as_str().unwrap().to_owned();
+    assert!(comment.contains("**failed**"), "{comment}");
+    assert!(scene.tags("staging/app").is_empty());
+    // Merged all the same: it does not get out, and the record says why.
+    scene.github.merge(number);
+    let run = scene.github.run("release.yml", &Event::Push("main".to_owned()));
+    assert_eq!(run.job("release")[0].result, "failure");
+    assert!(run.job("release")[0].summary.contains("**failed**"), "{}", run.job("release")[0].summary);
+    assert!(run.artifacts["release"].join("record.json").exists());
+    assert_eq!(scene.tags("team/app"), released);
 }

@@ -18,7 +18,7 @@ fn each_branch_has_one_pull_request() {
     if !has("each_branch_has_one_pull_request", "uv") {
         return;
     }
-    let scene = Scene::new("app\n", &[Wheel::new("app", "5.0.0", 100), Wheel::new("app", "6.0.0", 100)], "");
+    let scene = Scene::new("app\n", &[Wheel::new("app", "5.0.0", 100), Wheel::new("app", "6.0.0", 100)]);
     scene.checkout.write("images/app/requirements.in", "app<6\n");
     scene.lock();
     scene.commit("Hold 5");
@@ -60,7 +60,7 @@ fn a_branch_that_fails_leaves_the_others() {
     if !has("a_branch_that_fails_leaves_the_others", "uv") {
         return;
     }
-    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)], "");
+    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)]);
     scene.checkout.write("images/app/requirements.in", "app\nnowhere\n");
     scene.commit("Ask for what is not there");
     scene.github.push(scene.checkout.path(), "5.x");

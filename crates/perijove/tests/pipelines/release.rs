@@ -21,7 +21,7 @@ fn a_push_releases_to_all_registries() {
         return;
     }
     let Some(peer) = Peer::start(test) else { return };
-    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)], "");
+    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)]);
     let toml = std::fs::read_to_string(scene.checkout.join("perijove.toml")).unwrap();
     scene
         .checkout
@@ -58,7 +58,7 @@ fn credentials_stay_in_a_file_of_the_job() {
     {
         return;
     }
-    let mut scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)], "");
+    let mut scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100)]);
     // A step of the test's own, to look at the file.
     let release = std::fs::read_to_string(scene.checkout.join(".github/workflows/release.yml")).unwrap();
     let look = "          stat --format='mode %a' \"$REGISTRY_AUTH_FILE\"\n          \
@@ -89,7 +89,7 @@ fn a_revert_rolls_back_under_the_next_number() {
     if !has("a_revert_rolls_back_under_the_next_number", "uv") {
         return;
     }
-    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100), Wheel::new("extra", "1.0", 50)], "");
+    let scene = Scene::new("app\n", &[Wheel::new("app", "6.0.0", 100), Wheel::new("extra", "1.0", 50)]);
     let mut oracle = Oracle::new(&format!("{}/team/app", scene.registry.address));
     scene.github.run("release.yml", &push()).succeeded();
     oracle.check("6.0.0", true);

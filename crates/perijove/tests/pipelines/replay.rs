@@ -47,8 +47,7 @@ fn the_real_freezes() {
     let start = Instant::now();
     let registry = Registry::with(PERIJOVE, &["--create-only", r"\d+\.\d+\.\d+.*-\d+"]);
     let github = GitHub::new(PERIJOVE).of_this_site();
-    let scene =
-        Scene::with(github, registry, Packages::serve(), tempfile::tempdir().unwrap(), "jupyterhub", "");
+    let scene = Scene::with(github, registry, Packages::serve(), tempfile::tempdir().unwrap(), "jupyterhub");
     scene.commit("Begin");
     scene.github.push(scene.checkout.path(), "main");
     let mut oracle = Oracle::new(&format!("{}/team/app", scene.registry.address));
@@ -143,7 +142,7 @@ fn two_made_years_on_three_branches() {
     let start = Instant::now();
     let wheels = ["6.0.0", "5.2.0", "4.1.0"].map(|version| Wheel::new("app", version, 200));
     let scene =
-        Scene::new("app>=6.0.0rc0\nbelow\n", &[&wheels[..], &[Wheel::new("below", "1.0", 200)]].concat(), "");
+        Scene::new("app>=6.0.0rc0\nbelow\n", &[&wheels[..], &[Wheel::new("below", "1.0", 200)]].concat());
     let github = &scene.github;
     let mut oracle = Oracle::new(&format!("{}/team/app", scene.registry.address));
     let release = |branch: &str| github.run("release.yml", &Event::Push(branch.to_owned())).succeeded();

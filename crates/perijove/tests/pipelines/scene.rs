@@ -29,16 +29,15 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// One image, `app`, of wheels on an empty base; `more` is said in its part of `perijove.toml`, and `{registry}` in it
-    /// is the address of the registry. `main` is pushed, with what `inputs` ask for.
-    pub fn new(inputs: &str, wheels: &[Wheel], more: &str) -> Self {
+    /// One image, `app`, of wheels on an empty base. `main` is pushed, with what `inputs` ask for.
+    pub fn new(inputs: &str, wheels: &[Wheel]) -> Self {
         let registry = Registry::with(PERIJOVE, BUILDS);
         let packages = Packages::serve();
         packages.wheels(wheels);
         let cache = tempfile::tempdir().unwrap();
         let github = GitHub::new(PERIJOVE).envs(packages.environment());
         let github = github.env("XDG_CACHE_HOME", &cache.path().display().to_string());
-        let scene = Scene::with(github, registry, packages, cache, "app", more);
+        let scene = Scene::with(github, registry, packages, cache, "app");
         scene.checkout.write("images/app/requirements.in", inputs);
         scene.lock();
         scene.commit("First images");
@@ -53,7 +52,6 @@ impl Scene {
         packages: Packages,
         cache: tempfile::TempDir,
         package: &str,
-        more: &str,
     ) -> Self {
         let address = &registry.address;
         let base = tiny_base(&registry);
@@ -61,8 +59,7 @@ impl Scene {
             "[repository]\nregistries = [\"{address}/team\"]\nstaging = \"{address}/staging\"\n\
              platforms = [\"linux/amd64\"]\ndefault-branch = \"main\"\n\n[image.app]\nversion-from = \"{package}\"\n\
              base = {{ image = \"{base}\" }}\npython = \"requirements.txt\"\npython-version = \"3.13\"\n\
-             glibc = \"2.41\"\n{}",
-            more.replace("{registry}", address)
+             glibc = \"2.41\"\n"
         );
         let checkout = Repository::new(&toml);
         git(checkout.path(), &["init", "--quiet", "-b", "main"]);
