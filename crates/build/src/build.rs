@@ -6,15 +6,13 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use perijove_oci::Blob as Content;
 use perijove_oci::client::Client;
-use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, media};
-use serde::Serialize;
 
 use crate::blocking;
+use crate::built::{Built, BuiltPlatform, built_layer};
 use crate::config::{Base, Config};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
-
 use crate::layer::plan::{self, Group};
 use crate::layer::write::{Layer, LayerCache};
 use crate::locks::{self, Locks};
@@ -51,54 +49,6 @@ pub struct Builder {
     pub rebuild: bool,
     /// Ask registries what the FROM of a Dockerfile names now: another base is another image.
     pub follow_bases: bool,
-}
-
-/// A built image.
-#[derive(Clone, Debug, Serialize)]
-pub struct Built {
-    /// Its name in `perijove.toml`.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Digest of the index.
-    pub digest: Digest,
-    /// Digest of all that the image holds and does, without times and commits.
-    #[serde(skip)]
-    pub key: Digest,
-    /// One entry a platform.
-    pub platforms: Vec<BuiltPlatform>,
-    /// All manifests and where the blobs are.
-    #[serde(skip)]
-    pub content: ImageContent,
-}
-
-/// One platform of a built image.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuiltPlatform {
-    /// `linux/amd64`.
-    #[serde(serialize_with = "as_text")]
-    pub platform: Platform,
-    /// Digest of the manifest.
-    pub digest: Digest,
-    /// Base first.
-    pub layers: Vec<BuiltLayer>,
-}
-
-/// One layer of a built image.
-#[derive(Clone, Debug, Serialize)]
-pub struct BuiltLayer {
-    /// Digest of the compressed layer.
-    pub digest: Digest,
-    /// Compressed bytes.
-    pub size_bytes: u64,
-    /// For people.
-    pub label: String,
-    /// Package URLs of its parts.
-    pub parts: Vec<String>,
-}
-
-fn as_text<S: serde::Serializer>(value: &Platform, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }
 
 /// One platform's image before it is put into the index.
@@ -368,15 +318,6 @@ impl Builder {
             done.lists.push(list);
         }
         Ok(())
-    }
-}
-
-pub(crate) fn built_layer(layer: &PlacedLayer) -> BuiltLayer {
-    BuiltLayer {
-        digest: layer.blob.digest.clone(),
-        size_bytes: layer.blob.size,
-        label: layer.label.clone(),
-        parts: layer.parts.clone(),
     }
 }
 

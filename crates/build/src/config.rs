@@ -195,7 +195,7 @@ impl Config {
     /// Reads the file in `folder` or the nearest folder above it.
     pub fn find(folder: &Path) -> Result<Self> {
         let folder = std::path::absolute(folder).map_err(Error::io(folder))?;
-        let root = folder.ancestors().find(|f| f.join(FILE).is_file()).ok_or_else(|| Error::Input {
+        let root = Self::root(&folder)?.ok_or_else(|| Error::Input {
             place: folder.display().to_string(),
             reason: format!("no {FILE} here or in any folder above"),
             hint: "go to an image repository (or give its folder by -C), or make one: perijove init"
@@ -203,7 +203,13 @@ impl Config {
         })?;
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        Self::parse(root, &text)
+        Self::parse(&root, &text)
+    }
+
+    /// The image repository that `folder` lies in: the nearest folder with a `perijove.toml`.
+    pub fn root(folder: &Path) -> Result<Option<PathBuf>> {
+        let folder = std::path::absolute(folder).map_err(Error::io(folder))?;
+        Ok(folder.ancestors().find(|f| f.join(FILE).is_file()).map(Path::to_owned))
     }
 
     /// Reads the text of a `perijove.toml` that lies in `root`.

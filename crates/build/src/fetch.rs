@@ -12,9 +12,10 @@ use std::time::SystemTime;
 use futures_util::StreamExt;
 use perijove_oci::{Digest, Digester, Event, Reporter, http, report};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RANGE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+    RANGE,
 };
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::io::AsyncWriteExt;
 
 use crate::{Error, Result};
@@ -25,6 +26,8 @@ pub struct Fetcher {
     client: reqwest::Client,
     /// Clients for addresses that are reached in another way: scheme, host, client.
     routes: Vec<(String, String, reqwest::Client)>,
+    /// What is sent to addresses below another: that one, and `Authorization`.
+    credentials: Vec<(Url, HeaderValue)>,
     cache: PathBuf,
     fetched: Arc<AtomicU64>,
     reporter: Arc<dyn Reporter>,
@@ -34,7 +37,14 @@ impl Fetcher {
     /// `cache` is Perijove's cache folder; it is made when the first file arrives.
     pub fn new(cache: &Path, reporter: Arc<dyn Reporter>) -> Result<Self> {
         let client = http::client().map_err(|e| no_client(&e))?;
-        Ok(Fetcher { client, routes: Vec::new(), cache: cache.to_owned(), fetched: Arc::default(), reporter })
+        Ok(Fetcher {
+            client,
+            routes: Vec::new(),
+            credentials: Vec::new(),
+            cache: cache.to_owned(),
+            fetched: Arc::default(),
+            reporter,
+        })
     }
 
     /// The same cache and counters, but what has the scheme and host of `url` is reached by `proxy`, or by none
@@ -44,6 +54,21 @@ impl Fetcher {
         let mut routed = self.clone();
         routed.routes.push((url.scheme().to_owned(), url.host_str().unwrap_or_default().to_owned(), client));
         Ok(routed)
+    }
+
+    /// The same cache and counters, but requests below `url` say who asks. A redirect to another host does not.
+    pub fn authorised(&self, url: &Url, authorization: HeaderValue) -> Self {
+        let mut authorised = self.clone();
+        authorised.credentials.push((url.clone(), authorization));
+        authorised
+    }
+
+    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.client(url).request(method, url.clone());
+        match self.credentials.iter().find(|(place, _)| is_below(url, place)) {
+            Some((_, authorization)) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
@@ -79,7 +104,7 @@ impl Fetcher {
         let mut tries = 0;
         loop {
             let answer = http::send(|| {
-                let get = self.client(url).get(url.clone()).header(ACCEPT, accept);
+                let get = self.request(Method::GET, url).header(ACCEPT, accept);
                 get.header(ACCEPT_ENCODING, "gzip")
             })
             .await;
@@ -105,7 +130,7 @@ impl Fetcher {
 
     /// The length in bytes of the file at `url`, where the server tells it without sending the file.
     pub async fn length(&self, url: &Url) -> Option<u64> {
-        let response = http::send(|| self.client(url).head(url.clone())).await.ok()?;
+        let response = http::send(|| self.request(Method::HEAD, url)).await.ok()?;
         if !response.status().is_success() {
             return None;
         }
@@ -117,7 +142,7 @@ impl Fetcher {
         let mut bytes = Vec::new();
         let mut stream = response.bytes_stream();
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|e| Cut { text: cause(&e), permanent: false })?;
+            let chunk = chunk.map_err(|e| Cut { text: http::cause(&e), permanent: false })?;
             self.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             if (bytes.len() + chunk.len()) as u64 > limit {
                 return Err(Cut {
@@ -172,7 +197,7 @@ impl Fetcher {
         let limit = size.unwrap_or(MAX_FILE);
         loop {
             let answer = http::send(|| {
-                let get = self.client(url).get(url.clone());
+                let get = self.request(Method::GET, url);
                 if have > 0 { get.header(RANGE, format!("bytes={have}-")) } else { get }
             })
             .await;
@@ -189,7 +214,7 @@ impl Fetcher {
             let cut = loop {
                 match stream.next().await {
                     None => break None,
-                    Some(Err(error)) => break Some(cause(&error)),
+                    Some(Err(error)) => break Some(http::cause(&error)),
                     Some(Ok(chunk)) => {
                         have += chunk.len() as u64;
                         self.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
@@ -232,7 +257,7 @@ impl Fetcher {
         let response = answer.map_err(|e| {
             fetch_error(
                 url,
-                &cause(&e),
+                &http::cause(&e),
                 "is the server up, and are proxy and certificates set as for uv, npm and apt?",
             )
         })?;
@@ -270,6 +295,12 @@ struct Cut {
     permanent: bool,
 }
 
+/// Whether `url` lies in the folder `place`.
+fn is_below(url: &Url, place: &Url) -> bool {
+    let folder = format!("{}/", place.path().trim_end_matches('/'));
+    url.origin() == place.origin() && url.path().starts_with(&folder)
+}
+
 /// The body without its content coding (RFC 9110, section 8.4.1.3), at most `limit` bytes.
 fn decoded(bytes: Vec<u8>, encoding: Option<&HeaderValue>, limit: u64) -> Result<Vec<u8>, Cut> {
     let is_gzip = encoding.is_some_and(|name| matches!(name.as_bytes(), b"gzip" | b"x-gzip"));
@@ -298,20 +329,26 @@ fn no_client(error: &reqwest::Error) -> Error {
     }
 }
 
-/// The innermost cause: reqwest's own text repeats the URL, with credentials.
-fn cause(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    if error.is_timeout() { format!("timed out ({inner})") } else { inner.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn credentials_are_for_one_place() {
+        for (url, place, below) in [
+            ("https://a.test/npm/x", "https://a.test/npm/", true),
+            ("https://a.test/npm/x", "https://a.test/npm", true),
+            ("https://a.test/npmx", "https://a.test/npm", false),
+            ("https://a.test:8443/npm/x", "https://a.test/npm/", false),
+            ("http://a.test/npm/x", "https://a.test/npm/", false),
+            ("https://b.test/x", "https://a.test/", false),
+            ("https://a.test/x", "https://a.test", true),
+        ] {
+            assert_eq!(is_below(&url.parse().unwrap(), &place.parse().unwrap()), below, "{url} {place}");
+        }
+    }
 
     #[test]
     fn a_coded_page_is_read_within_its_limit() {

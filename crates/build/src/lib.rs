@@ -6,6 +6,7 @@
 
 mod blocking;
 pub mod build;
+pub mod built;
 pub mod config;
 pub mod dockerfile;
 pub mod entry;
@@ -26,7 +27,8 @@ pub mod sbom;
 pub mod unpack;
 
 pub use blocking::blocking;
-pub use build::{Builder, Built, BuiltPlatform};
+pub use build::Builder;
+pub use built::{Built, BuiltPlatform};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use fetch::Fetcher;

@@ -36,20 +36,18 @@ pub struct Origins {
     mirrors: Mirrors,
     archives: OnceCell<(Archives, Fetcher)>,
     indexes: std::sync::Mutex<BTreeMap<PathBuf, Arc<Index>>>,
-    registries: tokio::sync::Mutex<BTreeMap<String, reqwest::Url>>,
-    folder: PathBuf,
+    registries: tokio::sync::Mutex<BTreeMap<(PathBuf, String), (reqwest::Url, Fetcher)>>,
 }
 
 impl Origins {
-    /// `folder` is where npm is asked for its registry: the image repository.
-    pub fn new(fetcher: Fetcher, mirrors: Mirrors, folder: &Path) -> Self {
+    /// Asks nothing yet.
+    pub fn new(fetcher: Fetcher, mirrors: Mirrors) -> Self {
         Origins {
             fetcher,
             mirrors,
             archives: OnceCell::new(),
             indexes: Default::default(),
             registries: Default::default(),
-            folder: folder.to_owned(),
         }
     }
 
@@ -71,7 +69,7 @@ impl Origins {
                     mirror: self.mirrors.debian.clone(),
                     security_mirror: self.mirrors.debian_security.clone(),
                 }
-                .or_environment(|name| std::env::var(name).ok());
+                .or_environment(variable);
                 let archives = Archives::discover(&settings).await?;
                 let fetcher = archives.fetcher(&self.fetcher)?;
                 Ok((archives, fetcher))
@@ -84,8 +82,7 @@ impl Origins {
         let mut indexes = self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let make = || {
             let mut settings = IndexSettings::new(folder);
-            settings.url =
-                std::env::var("PERIJOVE_PYTHON_INDEX").ok().or_else(|| self.mirrors.python.clone());
+            settings.url = variable("PERIJOVE_PYTHON_INDEX").or_else(|| self.mirrors.python.clone());
             Arc::new(Index::new(self.fetcher.clone(), settings))
         };
         indexes.entry(folder.to_owned()).or_insert_with(make).clone()
@@ -94,7 +91,7 @@ impl Origins {
     /// npm as it is set up in `folder`.
     pub fn npm(&self, folder: &Path) -> Npm {
         let mut npm = Npm::new(folder);
-        npm.registry = std::env::var("PERIJOVE_NPM_REGISTRY").ok().or_else(|| self.mirrors.npm.clone());
+        npm.registry = variable("PERIJOVE_NPM_REGISTRY").or_else(|| self.mirrors.npm.clone());
         npm
     }
 
@@ -107,16 +104,23 @@ impl Origins {
         fetcher.file(&archives.url(deb), base_name(&deb.path), &deb.digest, Some(deb.size)).await
     }
 
-    /// The registry of an npm package: one question a scope.
-    async fn registry(&self, name: &str) -> Result<reqwest::Url> {
+    /// The registry of an npm package, and what fetches from it with npm's credentials: asked once for each scope in an
+    /// image's folder.
+    async fn registry(&self, folder: &Path, name: &str) -> Result<(reqwest::Url, Fetcher)> {
         let scope = name.split_once('/').map_or(String::new(), |(scope, _)| scope.to_owned());
+        let scope = (folder.to_owned(), scope);
         let mut known = self.registries.lock().await;
-        if let Some(url) = known.get(&scope) {
-            return Ok(url.clone());
+        if let Some(place) = known.get(&scope) {
+            return Ok(place.clone());
         }
-        let url = self.npm(&self.folder).registry_of(name).await?;
-        known.insert(scope, url.clone());
-        Ok(url)
+        let npm = self.npm(folder);
+        let url = npm.registry_of(name).await?;
+        let fetcher = match npm.authorization(&url).await? {
+            Some(header) => self.fetcher.authorised(&url, header),
+            None => self.fetcher.clone(),
+        };
+        known.insert(scope, (url.clone(), fetcher.clone()));
+        Ok((url, fetcher))
     }
 
     /// The part's package as a checked file, for parts that have one.
@@ -124,19 +128,25 @@ impl Origins {
         Ok(Some(match &part.source {
             Source::Deb(deb) | Source::CaBundle(deb) => self.deb(deb).await?,
             Source::Wheel { wheel, folder, .. } => self.index(folder).wheel(wheel, folder).await?,
-            Source::Npm { package, .. } => {
+            Source::Npm { package, folder, .. } => {
                 let cached = self.fetcher.cached(&package.integrity);
                 if cached.exists() {
                     cached
                 } else {
-                    let url = package.tarball(&self.registry(&package.name).await?)?;
+                    let (registry, fetcher) = self.registry(folder, &package.name).await?;
+                    let url = package.tarball(&registry)?;
                     let name = format!("{}-{}.tgz", package.name, package.version);
-                    self.fetcher.file(&url, &name, &package.integrity, None).await?
+                    fetcher.file(&url, &name, &package.integrity, None).await?
                 }
             }
             Source::Files { .. } | Source::Data(_) => return Ok(None),
         }))
     }
+}
+
+/// A variable of the environment; an empty one is as good as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn base_name(path: &str) -> &str {
@@ -194,7 +204,7 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
         Source::Wheel { wheel, options, .. } => {
             unpack::wheel(package.ok_or_else(missing)?, &wheel.filename, options, sink)?;
         }
-        Source::Npm { package: locked, prefix, linked } => {
+        Source::Npm { package: locked, prefix, linked, .. } => {
             let folder = format!("{prefix}/{}", locked.path);
             let name = format!("{}-{}.tgz", locked.name, locked.version);
             let options = unpack::NpmOptions { folder: folder.clone() };

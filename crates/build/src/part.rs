@@ -74,6 +74,8 @@ pub enum Source {
     Npm {
         /// The locked package.
         package: LockedNpm,
+        /// The image's folder: npm's settings in it count.
+        folder: PathBuf,
         /// The folder that holds `node_modules`, relative to the root.
         prefix: String,
         /// Whether its commands are linked into `usr/local/bin`.

@@ -86,6 +86,9 @@ fn component(part: &Part) -> Value {
         let algorithm = if digest.hex().len() == 128 { "SHA-512" } else { "SHA-256" };
         component["hashes"] = json!([{ "alg": algorithm, "content": digest.hex() }]);
     }
+    if let Some(licence) = licence(part) {
+        component["licenses"] = json!([{ "license": { "name": licence } }]);
+    }
     let places = places(part);
     if !places.is_empty() {
         let places: Vec<Value> =
@@ -95,6 +98,16 @@ fn component(part: &Part) -> Value {
     component
 }
 
+/// The licence, where a lock says it: npm's do. What only a package says would be known for those that this build
+/// happens to unpack, and unknown for those that lie in a previous release. As a name, for it is no more than what
+/// the package's author wrote; an `expression` would promise SPDX.
+fn licence(part: &Part) -> Option<&str> {
+    match &part.source {
+        Source::Npm { package, .. } => package.licence.as_deref(),
+        _ => None,
+    }
+}
+
 /// Paths of what no list in the image names. They follow from the locks alone: an SBOM must not depend on which
 /// packages happen to lie in the cache.
 fn places(part: &Part) -> Vec<String> {
@@ -102,7 +115,7 @@ fn places(part: &Part) -> Vec<String> {
         Source::Data(entries) => entries.iter().map(|(entry, _)| entry.path.clone()).collect(),
         Source::Files { paths, .. } => paths.clone(),
         Source::CaBundle(_) => vec![CA_BUNDLE.to_owned()],
-        Source::Npm { package, prefix, linked } => {
+        Source::Npm { package, prefix, linked, .. } => {
             let commands = package.bin.keys().filter(|_| *linked);
             let commands =
                 commands.map(|name| format!("{COMMANDS}/{}", name.rsplit('/').next().unwrap_or(name)));

@@ -11,21 +11,12 @@ mod made;
 
 use std::process::Command;
 
-use made::{Image, Made, Style, answer, sdist, serve, wheel};
+use made::{Image, Made, Style, amd64, answer, arm64, index_url, sdist, serve, wheel};
 use perijove_build::lock::index::locate::WHEELS;
 use perijove_build::lock::wheels::{Input, Upgrade};
 use perijove_build::lock::{RequirementsLock, summary};
-use perijove_oci::Platform;
 use perijove_testkit::has;
 use perijove_testkit::web::{Answer, Server};
-
-fn amd64() -> Platform {
-    "linux/amd64".parse().unwrap()
-}
-
-fn arm64() -> Platform {
-    "linux/arm64".parse().unwrap()
-}
 
 /// An index with what makes locking hard.
 fn packages() -> Vec<Made> {
@@ -49,10 +40,6 @@ fn packages() -> Vec<Made> {
         wheel("fast-thing", "1.9", "cp313-cp313-manylinux2014_x86_64", &[]),
         sdist("fast-thing", "2.0", "none", "", true),
     ]
-}
-
-fn index_url(server: &Server) -> String {
-    format!("http://{}/simple", server.address)
 }
 
 #[tokio::test]
@@ -202,102 +189,6 @@ async fn present_pins_stay_until_they_are_upgraded() {
     }
     let error = image.lock(None, &Upgrade::Packages(vec!["--index-url".to_owned()])).await.err().unwrap();
     assert!(error.to_string().contains("`--index-url` is not a project name"), "{error}");
-}
-
-#[tokio::test]
-async fn a_source_is_built_once() {
-    if !has("a_source_is_built_once", "uv") {
-        return;
-    }
-    let files = vec![
-        sdist("pure", "0.6", "pure-0.6-py3-none-any.whl", "", true),
-        // Being built costs a version nothing: the newest wins.
-        wheel("lib", "1.0", "py3-none-any", &[]),
-        sdist("lib", "2.0", "lib-2.0-py3-none-any.whl", "", true),
-    ];
-    let server = serve(files, Style::Json);
-    let image = Image::new(&index_url(&server), "pure\nlib\n");
-    let (text, lock) = image.locked(None, &Upgrade::Nothing).await;
-    insta::assert_snapshot!("built_from_source", text);
-    let built = image.path(WHEELS).join("pure-0.6-py3-none-any.whl");
-    let bytes = std::fs::read(&built).unwrap();
-    let building = ["lib 2.0", "pure 0.6"].map(|what| format!("building a wheel of {what} from its source"));
-    assert_eq!(*image.said.0.lock().unwrap(), building);
-
-    // Built again, at another time and in another order, it is the same.
-    std::fs::remove_file(&built).unwrap();
-    let (again, _) = image.locked(Some(&text), &Upgrade::Nothing).await;
-    assert_eq!((again, std::fs::read(&built).unwrap()), (text.clone(), bytes.clone()));
-    // While it is there, it is not built.
-    image.said.0.lock().unwrap().clear();
-    let (again, _) = image.locked(Some(&text), &Upgrade::Nothing).await;
-    assert_eq!(again, text);
-    assert!(image.said.0.lock().unwrap().is_empty());
-
-    // It needs no index to be installed, and its hash is checked.
-    let index = image.index();
-    server.requests();
-    let chosen = index.choose(&lock, &image.target, &arm64()).await.unwrap();
-    let pure = chosen.iter().find(|c| c.name == "pure").unwrap();
-    assert_eq!(index.wheel(pure, image.root()).await.unwrap(), built);
-    assert_eq!(server.requests(), [""; 0]);
-    std::fs::write(&built, "other").unwrap();
-    let error = index.wheel(pure, image.root()).await.unwrap_err();
-    assert!(matches!(error, perijove_build::Error::Hash { .. }), "{error}");
-    std::fs::remove_file(&built).unwrap();
-    let error = index.wheel(pure, image.root()).await.unwrap_err();
-    assert!(error.to_string().ends_with("the lock names this wheel, and it is not there"), "{error}");
-    // Only Perijove's locks know about built wheels: in another tool's the pin is of a source.
-    let foreign = text.lines().filter(|l| !l.contains("# wheel: pure")).collect::<Vec<_>>().join("\n");
-    let foreign = RequirementsLock::parse(&foreign, "requirements.txt").unwrap();
-    let error = index.choose(&foreign, &image.target, &arm64()).await.unwrap_err().to_string();
-    assert!(
-        error.contains("no wheel of pure 0.6 for linux/arm64") && error.contains("a source distribution"),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn compiled_sources_are_refused() {
-    if !has("compiled_sources_are_refused", "uv") {
-        return;
-    }
-    let native = "files[\"_speed.so\"] = \"\\x7fELF\"";
-    let files = vec![
-        sdist("tagged", "1", "tagged-1-cp313-cp313-linux_x86_64.whl", native, true),
-        sdist("liar", "1", "liar-1-py3-none-any.whl", native, true),
-        sdist("psycopg2", "2.9", "x", "raise SystemExit('pg_config executable not found')", false),
-        sdist("mysqlclient", "2.2", "mysqlclient-2.2-cp313-cp313-linux_x86_64.whl", native, true),
-        sdist("broken", "1", "x", "raise SystemExit('a compiler is missing')", true),
-        wheel("intel", "1", "cp313-cp313-manylinux_2_28_x86_64", &[]),
-    ];
-    let server = serve(files, Style::Json);
-    for (name, reason, hint) in [
-        (
-            "tagged",
-            "tagged 1 has no wheel that fits, and its source builds tagged-1-cp313-cp313-linux_x86_64.whl",
-            "ask its authors",
-        ),
-        ("liar", "liar 1 was built from its source: it holds compiled code: _speed.so", "ask its authors"),
-        (
-            "psycopg2",
-            "psycopg2 has no wheel that fits, and its source cannot be built here",
-            "take psycopg2-binary instead",
-        ),
-        (
-            "mysqlclient",
-            "mysqlclient 2.2 has no wheel that fits, and its source holds compiled code",
-            "take pymysql instead",
-        ),
-        ("broken", "a compiler is missing", "ask its authors"),
-        ("intel", "no versions were found for linux/arm64", "requirements.in"),
-    ] {
-        let image = Image::new(&index_url(&server), &format!("{name}\n"));
-        let error = image.lock(None, &Upgrade::Nothing).await.err().unwrap();
-        assert!(error.to_string().contains(reason), "{name}: {error}");
-        assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());
-        assert!(!image.path(WHEELS).exists() && !image.path("requirements.txt").exists());
-    }
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ impl Error {
         if error.is_redirect() {
             return Error::answer(url, "the server redirects in a loop");
         }
-        Error::Unreachable { url: crate::http::redact(url), reason: cause(error) }
+        Error::Unreachable { url: crate::http::redact(url), reason: crate::http::cause(error) }
     }
 
     /// The HTTP status of the registry's answer, where there was one.
@@ -232,15 +232,6 @@ impl Error {
         };
         Some(hint.to_owned())
     }
-}
-
-/// The innermost cause of a transport error.
-pub(crate) fn cause(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    if error.is_timeout() { format!("timed out ({inner})") } else { inner.to_string() }
 }
 
 #[cfg(test)]

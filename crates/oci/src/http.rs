@@ -9,6 +9,24 @@ use reqwest::{Response, StatusCode, Url};
 /// How often a request is tried before it fails.
 pub const TRIES: u32 = 5;
 
+/// How long a server may say nothing before the request is tried again, where nobody says otherwise.
+pub const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(20);
+
+static SILENCE_ALLOWED: OnceLock<Duration> = OnceLock::new();
+
+/// Lets servers say nothing for `limit` instead of [`SILENCE`]. For the program's start: the first word counts, and
+/// only for clients that are made later.
+pub fn allow_silence(limit: Duration) {
+    let _ = SILENCE_ALLOWED.set(limit);
+}
+
+fn silence() -> Duration {
+    SILENCE_ALLOWED.get().copied().unwrap_or(SILENCE)
+}
+
 /// A client that trusts the system's roots, or the bundled ones (Mozilla's) where the system has none.
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's roots; proxies come from the environment.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
@@ -28,8 +46,8 @@ pub fn client_through(proxy: Option<&Url>) -> Result<reqwest::Client, reqwest::E
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("perijove/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(20))
-        .read_timeout(Duration::from_secs(60))
+        .connect_timeout(CONNECT)
+        .read_timeout(silence())
         .pool_max_idle_per_host(16);
     #[cfg(feature = "static")]
     let builder = builder.dns_resolver(Arc::new(crate::dns::Resolver::default()));
@@ -81,6 +99,19 @@ pub fn redact(url: &Url) -> String {
     let _ = url.set_password(None);
     url.set_query(None);
     url.to_string()
+}
+
+/// Why a request failed: the innermost cause, for reqwest's own text repeats the URL with its credentials.
+pub fn cause(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!("no connection within {} s", CONNECT.as_secs()),
+        (true, false) => format!("the server sent nothing for {} s", silence().as_secs()),
+        (false, _) => inner.to_string(),
+    }
 }
 
 /// Sends what `make` makes until it succeeds, fails for good, or was tried [`TRIES`] times. Gives the last

@@ -2,6 +2,7 @@
 
 mod cli;
 mod compiled;
+mod embedded;
 mod git;
 mod settings;
 mod ui;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use perijove_build::dockerfile::Tool;
 use perijove_build::layer::Compression;
@@ -36,6 +37,21 @@ pub fn source_date_epoch() -> Result<Option<u64>, CliError> {
     }
 }
 
+/// `PERIJOVE_HTTP_TIMEOUT`: seconds that a server may say nothing, where it is set.
+pub fn http_timeout() -> Result<Option<Duration>, CliError> {
+    let text = std::env::var("PERIJOVE_HTTP_TIMEOUT").unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.trim().parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err(CliError::usage(
+            format!("PERIJOVE_HTTP_TIMEOUT is `{text}`"),
+            "set it to a number of seconds, 1 to 86400, or unset it",
+        )),
+    }
+}
+
 /// `PERIJOVE_BUILDER`: what builds images from a Dockerfile.
 fn tool() -> Result<Option<Tool>, CliError> {
     match std::env::var("PERIJOVE_BUILDER") {
@@ -49,7 +65,7 @@ fn tool() -> Result<Option<Tool>, CliError> {
 /// Where an image repository's packages come from.
 pub fn origins(config: &Config, reporter: &Arc<dyn Reporter>) -> Result<Origins, CliError> {
     let fetcher = Fetcher::new(&cache_folder(), Arc::clone(reporter))?;
-    Ok(Origins::new(fetcher, config.repository.mirrors.clone(), &config.root))
+    Ok(Origins::new(fetcher, config.repository.mirrors.clone()))
 }
 
 /// A builder for the image repository around `folder`.

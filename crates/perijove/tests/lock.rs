@@ -12,28 +12,10 @@ use perijove_testkit::has;
 use perijove_testkit::layout::files_below;
 use perijove_testkit::packages::{Packages, Wheel};
 use perijove_testkit::program::{Program, Ran};
-use perijove_testkit::repository::Repository;
+use perijove_testkit::repository::{Repository, python_image};
 use serde_json::json;
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
-
-/// Bases by digest, which locking need not read: only Python is locked.
-const TWO: &str = r#"
-[repository]
-platforms = ["linux/amd64", "linux/arm64"]
-[image.first]
-version = "1"
-base = { image = "127.0.0.1:9/base@sha256:0000000000000000000000000000000000000000000000000000000000000000" }
-python = "requirements.txt"
-python-version = "3.13"
-glibc = "2.41"
-[image.second]
-version = "1"
-base = { image = "127.0.0.1:9/base@sha256:0000000000000000000000000000000000000000000000000000000000000000" }
-python = "requirements.txt"
-python-version = "3.13"
-glibc = "2.41"
-"#;
 
 const FIRST: &str = "images/first/requirements.txt";
 const SECOND: &str = "images/second/requirements.txt";
@@ -51,7 +33,9 @@ impl Scene {
         for (name, version) in [("alpha", "1.0"), ("alpha", "2.0"), ("beta", "1.0"), ("beta", "2.0")] {
             packages.wheels(&[Wheel::new(name, version, 100)]);
         }
-        let scene = Scene { repository: Repository::new(TWO), cache: tempfile::tempdir().unwrap(), packages };
+        let two = ["first", "second"].map(python_image).concat();
+        let scene =
+            Scene { repository: Repository::of_images(&two), cache: tempfile::tempdir().unwrap(), packages };
         scene.ask("first", first);
         scene.ask("second", second);
         scene

@@ -169,10 +169,11 @@ fn our_own_images_name_their_source() {
     assert_eq!(config.repository.source.as_deref(), Some(env!("CARGO_PKG_REPOSITORY")));
 }
 
+/// hub, proxy, lab and demo, as they are built for every platform.
 #[test]
-fn every_file_of_the_proxy_image_belongs_to_a_part() {
-    let test = "every_file_of_the_proxy_image_belongs_to_a_part";
-    if !["apt-get", "npm"].iter().all(|program| has(test, program)) {
+fn every_file_of_our_own_images_belongs_to_a_part() {
+    let test = "every_file_of_our_own_images_belongs_to_a_part";
+    if !["apt-get", "npm", "uv"].iter().all(|program| has(test, program)) {
         return;
     }
     let cache = std::env::var_os("XDG_CACHE_HOME")
@@ -181,10 +182,25 @@ fn every_file_of_the_proxy_image_belongs_to_a_part() {
         .unwrap();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let out = tempfile::tempdir().unwrap();
-    let output = format!("oci:{}", out.path().join("layout").display());
+    let layout = Layout(out.path().join("layout"));
     let program = Program::of_this_site(PERIJOVE, &workspace);
-    let arguments = ["build", "proxy", "--platform", "linux/amd64", "--format", "json", "--output"];
-    let result = program.args(arguments).args([output]).run().json();
-    let manifest = text(&result["images"][0]["platforms"][0], "digest");
-    everything_has_an_owner(&Layout(out.path().join("layout")), manifest, &cache);
+    let output = format!("oci:{}", layout.0.display());
+    let result = program.args(["build", "--format", "json", "--output"]).args([output]).run().json();
+    let mut walked = Vec::new();
+    for image in result["images"].as_array().unwrap() {
+        for platform in image["platforms"].as_array().unwrap() {
+            everything_has_an_owner(&layout, text(platform, "digest"), &cache);
+            walked.push(format!("{} {}", text(image, "name"), text(platform, "platform")));
+        }
+        let sbom = layout.attached(text(&image["platforms"][0], "digest"), "application/vnd.cyclonedx+json");
+        for component in sbom["components"].as_array().unwrap() {
+            // The lock names every package's licence.
+            let npm = text(component, "purl").starts_with("pkg:npm/");
+            assert_eq!(component["licenses"][0]["license"]["name"].is_string(), npm, "{component}");
+        }
+    }
+    walked.sort();
+    let all = ["demo", "hub", "lab", "proxy"]
+        .map(|image| ["amd64", "arm64"].map(|cpu| format!("{image} linux/{cpu}")));
+    assert_eq!(walked, all.concat());
 }

@@ -42,7 +42,7 @@ enum State {
 pub(crate) struct Alive(Arc<RwLock<()>>);
 
 impl Alive {
-    async fn one_more(&self) -> OwnedRwLockReadGuard<()> {
+    pub(crate) async fn one_more(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.0).read_owned().await
     }
 
@@ -72,16 +72,16 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts a supervisor with `job`, and waits until the command runs.
+    /// Starts a supervisor with `job`, and waits until the command runs. `held` is dropped when nothing of the
+    /// container is left.
     pub(crate) async fn launch(
         runtime: &'static str,
         job: &Job,
         stop_signal: Option<i32>,
         on_line: Option<LineSink>,
         settings: &Settings,
-        alive: &Alive,
+        held: impl Send + 'static,
     ) -> Result<Self, Error> {
-        let guard = alive.one_more().await;
         let failed = |e: std::io::Error| Error::Start { runtime, reason: e.to_string(), hint: None };
         let (here, there) = StdStream::pair().map_err(failed)?;
         here.set_nonblocking(true).map_err(failed)?;
@@ -109,7 +109,7 @@ impl Container {
             let how = supervisor.wait().await;
             let _ = ended
                 .send(Some(how.map_or_else(|e| e.to_string(), |s| format!("its supervisor ended with {s}"))));
-            drop(guard);
+            drop(held);
         });
         let (sender, state) = watch::channel(State::Starting);
         let answers = Answers::default();

@@ -1,6 +1,5 @@
 //! Starts containers: one entry for all runtimes.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use crate::client;
 use crate::container::Container;
 use crate::error::Error;
 use crate::image::{Image, ImageSource};
-use crate::protocol::Job;
 use crate::rootfs::{self, Rootfs};
 use crate::spec::{ExitStatus, Spec, Stream};
 
@@ -44,10 +42,15 @@ impl Engine {
     }
 
     async fn start_image(&self, source: &ImageSource, image: &Image, spec: Spec) -> Result<Container, Error> {
-        let mut port = None;
+        let (mut port, mut root) = (None, None);
         let job = match self.runtime {
-            Runtime::Builtin => self.root_job(image, &spec, None).await?,
-            Runtime::Runc => self.root_job(image, &spec, Some(self.client.clone())).await?,
+            Runtime::Builtin | Runtime::Runc => {
+                let rootfs = self.rootfs(image).await?;
+                let runc = (self.runtime == Runtime::Runc).then(|| self.client.clone());
+                let job = builtin::job(image, &rootfs, &spec, self.settings.overlay, runc)?;
+                root = Some(rootfs);
+                job
+            }
             Runtime::Docker | Runtime::Podman => {
                 let name = client::name(self, source, image).await?;
                 let client = client::client(self, &name, &spec)?;
@@ -62,7 +65,7 @@ impl Engine {
             stop.and_then(crate::signal::number),
             spec.on_line,
             &self.settings,
-            &self.alive,
+            (self.alive.one_more().await, root),
         )
         .await
         .map(|container| container.asked_at(port))
@@ -91,11 +94,10 @@ impl Engine {
         let made = tokio::task::spawn_blocking(move || {
             rootfs::prepare(&image, &settings.cache, settings.limits, &*settings.reporter)
         });
-        made.await.map_err(|e| Error::io(cache, std::io::Error::other(e)))?
-    }
-
-    async fn root_job(&self, image: &Image, spec: &Spec, runc: Option<PathBuf>) -> Result<Job, Error> {
-        builtin::job(image, &self.rootfs(image).await?, spec, self.settings.overlay, runc)
+        let made = made.await.map_err(|e| Error::io(&cache, std::io::Error::other(e)))?;
+        // Beside the container's start; the runtime waits for it before the program ends.
+        tokio::task::spawn_blocking(move || rootfs::trim(&cache, rootfs::KEPT));
+        made
     }
 
     /// Runs a command to its end, or until `limit` has passed.

@@ -43,16 +43,17 @@ pub(crate) async fn trial(settings: &Settings, runc: Option<PathBuf>) -> Result<
     // Notes about the trial's own root are nobody's.
     let settings = Settings { reporter: Arc::new(Silent), ..settings.clone() };
     let alive = Alive::default();
-    let failure = match Container::launch(name, &job, None, Some(sink), &settings, &alive).await {
-        Err(Error::Start { reason, .. }) => reason,
-        Err(error) => error.to_string(),
-        // runc's client starts, and says on stderr what does not.
-        Ok(mut container) => match container.wait().await {
+    let failure =
+        match Container::launch(name, &job, None, Some(sink), &settings, alive.one_more().await).await {
             Err(Error::Start { reason, .. }) => reason,
             Err(error) => error.to_string(),
-            Ok(_) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        },
-    };
+            // runc's client starts, and says on stderr what does not.
+            Ok(mut container) => match container.wait().await {
+                Err(Error::Start { reason, .. }) => reason,
+                Err(error) => error.to_string(),
+                Ok(_) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            },
+        };
     // The folder can go when its mounts have gone.
     alive.none().await;
     if failure.contains(NOTHING) { Ok(()) } else { Err(said(failure.as_bytes())) }

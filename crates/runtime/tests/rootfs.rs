@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use perijove_oci::report::Silent;
 use perijove_oci::{Config, Digest, Platform};
 use perijove_runtime::Error;
-use perijove_runtime::rootfs::{Limits, Rootfs, prepare};
+use perijove_runtime::rootfs::{Limits, Rootfs, prepare, trim};
 use support::*;
 
 struct Case {
@@ -290,4 +290,53 @@ fn an_index_gives_the_platforms_own_image() {
     fs::write(layout.folder.join("blobs/sha256").join(layout.digest.hex()), "{}").unwrap();
     let error = layout.source().open(&Platform::host()).unwrap_err();
     assert!(error.to_string().contains("does not match its digest"), "{error}");
+}
+
+/// An image that holds one file.
+fn one(case: &Case, name: &str) -> Rootfs {
+    case.prepare(&[Layer::gzip(&tar_of(&[Entry::File(name, 0o644, b"x")]))]).unwrap()
+}
+
+#[test]
+fn the_least_recently_used_go_and_those_in_use_stay() {
+    let case = Case::new();
+    let roots = || names(&case.cache().join("rootfs"));
+    let used = one(&case, "used");
+    let (older, newer) = (one(&case, "older").tree, one(&case, "newer").tree);
+    // Used again, so it is the newest now.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(one(&case, "older").tree, older);
+    trim(&case.cache(), 1);
+    assert!(used.tree.join("used").exists(), "it is in use");
+    assert!(older.exists() && !newer.exists());
+    assert_eq!(roots().len(), 4, "two roots with their locks: {:?}", roots());
+    drop(used);
+    trim(&case.cache(), 1);
+    assert!(older.exists());
+    assert_eq!(roots().len(), 2, "{:?}", roots());
+    trim(&case.cache(), 0);
+    assert_eq!(roots(), [""; 0]);
+    // What was removed is made again.
+    assert!(one(&case, "newer").tree.join("newer").exists());
+}
+
+#[test]
+fn another_process_keeps_what_it_uses() {
+    let case = Case::new();
+    let root = one(&case, "shared").tree;
+    let lock = root.parent().unwrap().with_extension("lock");
+    let mut other = std::process::Command::new("flock")
+        .args(["--shared", lock.to_str().unwrap(), "sh", "-c", "echo held; cat"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 5];
+    std::io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut said).unwrap();
+    trim(&case.cache(), 0);
+    assert!(root.exists(), "another process uses it");
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    trim(&case.cache(), 0);
+    assert!(!root.exists());
 }

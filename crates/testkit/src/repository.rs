@@ -24,6 +24,15 @@ workdir = "/srv/app"
 command = ["app"]
 "#;
 
+/// The settings of an image of wheels on a base that is not there: locking need not read it.
+pub fn python_image(name: &str) -> String {
+    let digest = "a".repeat(64);
+    format!(
+        "[image.{name}]\nversion = \"1.0\"\nbase = {{ image = \"127.0.0.1:9/base@sha256:{digest}\" }}\n\
+         python = \"requirements.txt\"\npython-version = \"3.13\"\nglibc = \"2.41\"\n"
+    )
+}
+
 /// The folder is removed with the value.
 pub struct Repository {
     folder: tempfile::TempDir,
@@ -37,6 +46,11 @@ impl Repository {
         let repository = Repository { folder };
         repository.write("perijove.toml", toml);
         repository
+    }
+
+    /// For two platforms, with these settings of images.
+    pub fn of_images(images: &str) -> Self {
+        Repository::new(&format!("[repository]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n{images}"))
     }
 
     /// [`APP`] with these packages locked and one plain file.

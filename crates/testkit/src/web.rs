@@ -29,25 +29,33 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Send only so many bytes of the body, then close.
     pub cut: Option<usize>,
+    /// Say nothing more instead of closing, until the client has.
+    pub stall: bool,
 }
 
 impl Answer {
     /// 200 with a body.
     pub fn ok(kind: &str, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status: 200, headers: vec![("Content-Type", kind.to_owned())], body: body.into(), cut: None }
+        Answer {
+            status: 200,
+            headers: vec![("Content-Type", kind.to_owned())],
+            body: body.into(),
+            cut: None,
+            stall: false,
+        }
     }
 
     /// A status without a body.
     pub fn status(status: u16) -> Self {
-        Answer { status, headers: Vec::new(), body: Vec::new(), cut: None }
+        Answer { status, headers: Vec::new(), body: Vec::new(), cut: None, stall: false }
     }
 
     /// 206 with the rest from `from`.
     pub fn rest(self, from: usize) -> Self {
         let range = format!("bytes {from}-{}/{}", self.body.len() - 1, self.body.len());
-        let mut headers = self.headers;
+        let mut headers = self.headers.clone();
         headers.push(("Content-Range", range));
-        Answer { status: 206, headers, body: self.body[from..].to_vec(), cut: self.cut }
+        Answer { status: 206, headers, body: self.body[from..].to_vec(), ..self }
     }
 }
 
@@ -127,5 +135,9 @@ fn serve(
     if asked.method != "HEAD" {
         stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len())]).ok()?;
     }
-    stream.flush().ok()
+    stream.flush().ok()?;
+    if answer.stall {
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    }
+    Some(())
 }

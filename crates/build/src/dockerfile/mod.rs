@@ -22,7 +22,7 @@ pub(crate) use settings::conflict;
 pub use tool::Tool;
 
 use crate::blocking;
-use crate::build::{Built, BuiltPlatform, built_layer};
+use crate::built::{Built, BuiltPlatform, built_layer};
 use crate::config::{Base, Image};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};

@@ -10,7 +10,6 @@ use crate::entry::{EPOCH, Entry, Kind, Sink};
 use super::ar::Ar;
 use super::bounds::{MAX_TEXT, allowance};
 use super::control::{Control, md5sums, status};
-use super::copyright::licences;
 use super::decompress::Compression;
 use super::parents::Ordered;
 use super::path::{check_symlink, clean, show};
@@ -33,8 +32,7 @@ pub fn deb(archive: &Path, name: &str, sink: &mut dyn Sink) -> Result<Control> {
     let mut deb = Deb::open(source)?;
     let text = String::from_utf8_lossy(&deb.control).into_owned();
     let sums = String::from_utf8_lossy(&deb.md5sums).into_owned();
-    let mut control = Control::parse(&text).map_err(|e| source.broken(format!("control: {e}")))?;
-    let copyright = format!("usr/share/doc/{}/copyright", control.package);
+    let control = Control::parse(&text).map_err(|e| source.broken(format!("control: {e}")))?;
 
     let mut ordered = Ordered::new(source, sink);
     deb.data(&mut |member, data| {
@@ -44,11 +42,6 @@ pub fn deb(archive: &Path, name: &str, sink: &mut dyn Sink) -> Result<Control> {
             Fate::Hold => {
                 ordered.hold(entry);
                 Ok(())
-            }
-            Fate::Keep if entry.path == copyright && member.size <= MAX_TEXT && member.kind == Type::File => {
-                let content = source.read_small(&entry.path, member.size, MAX_TEXT, data)?;
-                control.licences = licences(&String::from_utf8_lossy(&content));
-                ordered.send(entry, &mut content.as_slice())
             }
             Fate::Keep => ordered.send(entry, data),
         }

@@ -7,22 +7,6 @@ pub struct WheelMetadata {
     pub name: String,
     /// As written in METADATA.
     pub version: String,
-    /// One line.
-    pub summary: Option<String>,
-    /// An SPDX expression (metadata 2.4).
-    pub license_expression: Option<String>,
-    /// Free text of older wheels; first line.
-    pub license: Option<String>,
-    /// Trove classifiers that begin with `License ::`.
-    pub license_classifiers: Vec<String>,
-    /// From Home-page, or the project URL of that name.
-    pub homepage: Option<String>,
-    /// A version specifier.
-    pub requires_python: Option<String>,
-    /// Requirements, as written (PEP 508).
-    pub requires_dist: Vec<String>,
-    /// `py3-none-any` and so on.
-    pub tags: Vec<String>,
     /// Names of the commands in `bin`, sorted.
     pub commands: Vec<String>,
 }
@@ -31,18 +15,12 @@ impl WheelMetadata {
     /// Parses both files.
     pub(super) fn parse(metadata: &str, wheel: &str) -> Result<WheelMetadata, String> {
         let head = headers(metadata);
-        let all = |name: &str| -> Vec<String> {
-            head.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone()).collect()
+        let one = |name: &str| {
+            let value = head.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
+            value.filter(|v| !v.is_empty() && v != "UNKNOWN")
         };
-        let one = |name: &str| all(name).into_iter().next().filter(|v| !v.is_empty() && v != "UNKNOWN");
         let name = one("Name").ok_or("METADATA has no Name")?;
         let version = one("Version").ok_or("METADATA has no Version")?;
-        let project_url = |label: &str| {
-            all("Project-URL").into_iter().find_map(|url| {
-                let (found, url) = url.split_once(',')?;
-                found.trim().eq_ignore_ascii_case(label).then(|| url.trim().to_owned())
-            })
-        };
         let about = headers(wheel);
         let said = |name: &str| {
             about.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
@@ -61,26 +39,7 @@ impl WheelMetadata {
         {
             return Err("WHEEL: Root-Is-Purelib is neither true nor false".to_owned());
         }
-        Ok(WheelMetadata {
-            summary: one("Summary"),
-            license_expression: one("License-Expression"),
-            license: one("License").map(|l| l.lines().next().unwrap_or_default().trim().to_owned()),
-            license_classifiers: all("Classifier")
-                .into_iter()
-                .filter(|c| c.starts_with("License ::"))
-                .collect(),
-            homepage: one("Home-page").or_else(|| project_url("homepage")),
-            requires_python: one("Requires-Python"),
-            requires_dist: all("Requires-Dist"),
-            tags: about
-                .iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case("Tag"))
-                .map(|(_, v)| v.clone())
-                .collect(),
-            commands: Vec::new(),
-            name,
-            version,
-        })
+        Ok(WheelMetadata { name, version, commands: Vec::new() })
     }
 }
 
@@ -121,19 +80,17 @@ mod tests {
     const WHEEL: &str = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
 
     #[test]
-    fn the_fields_that_an_sbom_needs_are_read() {
-        let text = "Metadata-Version: 2.4\nName: Jupyter_Hub\nVersion: 6.1.1\nLicense: BSD\n  more\nLicense-Expression: BSD-3-Clause\n\
-            Classifier: License :: OSI Approved\nClassifier: Other\nProject-URL: Homepage, https://jupyter.org\nRequires-Dist: a>1\n\n\
-            Name: not-this\n";
+    fn the_header_ends_at_the_first_empty_line() {
+        let text = "Metadata-Version: 2.4
+Summary: a
+  Version: 2
+name: Jupyter_Hub
+Version: 6.1.1
+
+Name: not-this
+";
         let found = WheelMetadata::parse(text, WHEEL).unwrap();
         assert_eq!((found.name.as_str(), found.version.as_str()), ("Jupyter_Hub", "6.1.1"));
-        assert_eq!(found.license.as_deref(), Some("BSD"));
-        assert_eq!(found.license_classifiers, ["License :: OSI Approved"]);
-        assert_eq!(found.homepage.as_deref(), Some("https://jupyter.org"));
-        assert_eq!(
-            (found.requires_dist, found.tags),
-            (vec!["a>1".to_owned()], vec!["py3-none-any".to_owned()])
-        );
     }
 
     #[test]

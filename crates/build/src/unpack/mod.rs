@@ -19,7 +19,6 @@ mod ar;
 pub mod bounds;
 mod ca;
 mod control;
-mod copyright;
 mod deb;
 mod decompress;
 mod effects;

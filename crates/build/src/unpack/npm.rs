@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn links_lead_from_their_folder_to_the_command() {
         let bin = [("chp".to_owned(), "bin/chp".to_owned())].into();
-        let package = PackageJson { name: "x".into(), version: "1".into(), bin, ..Default::default() };
+        let package = PackageJson { name: "x".into(), version: "1".into(), bin };
         let target = |folder: &str, bin: &str| match npm_bin_links(&package, folder, bin).remove(0).kind {
             Kind::Symlink { target } => target,
             other => panic!("{other:?}"),

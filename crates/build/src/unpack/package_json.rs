@@ -13,17 +13,8 @@ pub struct PackageJson {
     pub name: String,
     /// A semantic version.
     pub version: String,
-    /// An SPDX expression in newer packages; of the older forms, the names joined by ` OR `.
-    pub license: Option<String>,
-    /// One line.
-    pub description: Option<String>,
-    /// Project page.
-    pub homepage: Option<String>,
     /// Commands: name in `bin` → path in the package.
     pub bin: BTreeMap<String, String>,
-    /// Which of `preinstall`, `install`, `postinstall` it would run: nothing runs here, so a package that
-    /// needs one must be refused by whoever knows the lock.
-    pub install_scripts: Vec<String>,
 }
 
 impl PackageJson {
@@ -34,29 +25,11 @@ impl PackageJson {
         let json: Value = serde_json::from_slice(text).map_err(|e| format!("package.json: {e}"))?;
         let string = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
         let name = string("name").ok_or("package.json has no name")?;
-        let scripts = ["preinstall", "install", "postinstall"];
-        let has_script =
-            |key: &&str| json.pointer(&format!("/scripts/{key}")).and_then(Value::as_str).is_some();
         Ok(PackageJson {
             version: string("version").ok_or("package.json has no version")?,
-            license: license(&json),
-            description: string("description"),
-            homepage: string("homepage"),
             bin: bin(&name, json.get("bin"))?,
-            install_scripts: scripts.iter().filter(|key| has_script(key)).map(|s| (*s).to_owned()).collect(),
             name,
         })
-    }
-}
-
-fn license(json: &Value) -> Option<String> {
-    let name = |v: &Value| v.as_str().or_else(|| v.get("type")?.as_str()).map(str::to_owned);
-    match json.get("license").or_else(|| json.get("licenses"))? {
-        Value::Array(all) => {
-            let names: Vec<_> = all.iter().filter_map(name).collect();
-            (!names.is_empty()).then(|| names.join(" OR "))
-        }
-        one => name(one),
     }
 }
 
@@ -136,14 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn licences_and_scripts_are_read() {
-        let found = parse(r#", "license": "MIT", "scripts": {"install": "node-gyp", "test": "x"}"#).unwrap();
-        assert_eq!(
-            (found.license.as_deref(), found.install_scripts),
-            (Some("MIT"), vec!["install".to_owned()])
-        );
-        let old = parse(r#", "licenses": [{"type": "MIT"}, {"type": "GPL-2.0"}]"#).unwrap();
-        assert_eq!(old.license.as_deref(), Some("MIT OR GPL-2.0"));
+    fn what_is_no_package_json_is_refused() {
         assert!(PackageJson::parse(b"[]").is_err());
         assert!(PackageJson::parse(b"{").is_err());
     }

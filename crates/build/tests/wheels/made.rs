@@ -11,11 +11,24 @@ use perijove_build::lock::index::{Index, IndexSettings};
 use perijove_build::lock::journal::Rewrite;
 use perijove_build::lock::wheels::{PythonTarget, Request, Upgrade, lock};
 use perijove_build::lock::{RequirementsLock, wheels::Locked};
-use perijove_oci::{Digest, Event, Reporter};
+use perijove_oci::{Digest, Event, Platform, Reporter};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use perijove_testkit::web::{Answer, Asked, Server};
+
+pub fn amd64() -> Platform {
+    "linux/amd64".parse().unwrap()
+}
+
+pub fn arm64() -> Platform {
+    "linux/arm64".parse().unwrap()
+}
+
+/// The address of the index that a server is.
+pub fn index_url(server: &Server) -> String {
+    format!("http://{}/simple", server.address)
+}
 
 /// A file of the index.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use super::Client;
 use super::request::{Again, refused, text};
 use crate::auth::Access;
 use crate::digest::{Digest, Digester};
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result};
 use crate::http;
 use crate::manifest::Descriptor;
 use crate::reference::Reference;
@@ -138,7 +138,7 @@ impl Client {
             let cut = loop {
                 match stream.next().await {
                     None => break "the connection ended early".to_owned(),
-                    Some(Err(cut)) => break error::cause(&cut),
+                    Some(Err(cut)) => break http::cause(&cut),
                     Some(Ok(chunk)) => {
                         received += chunk.len() as u64;
                         self.0.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);

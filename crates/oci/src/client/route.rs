@@ -18,7 +18,7 @@ pub(crate) struct Route {
 impl Route {
     /// The shared settings, changed by `with`.
     pub fn new(with: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Self> {
-        let build = |b: ClientBuilder| b.build().map_err(|e| Error::Setup(crate::error::cause(&e)));
+        let build = |b: ClientBuilder| b.build().map_err(|e| Error::Setup(crate::http::cause(&e)));
         // Where a request comes from is nobody's business: the address may hold a signature.
         let base = || with(http::builder().referer(false));
         Ok(Route { outside: build(base())?, here: build(base().no_proxy())? })

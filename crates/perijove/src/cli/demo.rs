@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use perijove_build::lock::image;
-use perijove_build::{Builder, Built};
+use perijove_build::{Builder, Built, Config};
 use perijove_oci::{Platform, Reference};
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Server, Settings};
@@ -19,9 +19,9 @@ use tokio::sync::Notify;
 use super::error::CliError;
 use super::test;
 use super::{Global, Outcome, ended, repository};
-use crate::compiled;
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
+use crate::{compiled, embedded};
 
 /// Flags of `demo`.
 #[derive(clap::Args)]
@@ -44,8 +44,7 @@ const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let start = Instant::now();
-    let config = repository(global, ui)?;
-    config.image(IMAGE)?;
+    let config = images(global, ui)?;
     free(arguments.port)?;
     let behind = image::check(&config, &config.select(&[])?)?;
     if let Some(first) = behind.first() {
@@ -79,6 +78,31 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     }
     registry.stop().await;
     result.map(|()| Outcome::Done)
+}
+
+/// The image repository around this folder when it has a demo image; elsewhere the one that comes with the program.
+fn images(global: &Global, ui: &Ui) -> Result<Config, CliError> {
+    let root = Config::root(&global.directory)?;
+    if root.is_some() || global.directory != Path::new(".") {
+        let config = repository(global, ui)?;
+        config.image(IMAGE)?;
+        return Ok(config);
+    }
+    let folder = embedded::folder().ok_or_else(|| {
+        CliError::failed(
+            "no image repository here, and neither XDG_STATE_HOME nor HOME says where to put one",
+            "set one of the two, or go to an image repository",
+        )
+    })?;
+    let shown = folder.display();
+    embedded::unpack(&folder).map_err(|error| {
+        CliError::failed(
+            format!("no image repository here, and none can be put into {shown}: {error}"),
+            "go to an image repository with a demo image, or give its folder by -C",
+        )
+    })?;
+    ui.status(&format!("no image repository here: this is perijove's own demo, kept in {shown}"));
+    Ok(Config::find(&folder)?)
 }
 
 /// Whether the port can be listened on; said before minutes are spent.
@@ -261,7 +285,7 @@ async fn serve(
             container.stop(Duration::from_secs(3)).await?;
             return Err(CliError::failed(
                 format!("JupyterHub did not come up:\n{}", tail.join("\n")),
-                "all it said is in .perijove/demo/log",
+                &format!("all it said is in {}", state.join("demo/log").display()),
             ));
         }
     }
@@ -283,7 +307,8 @@ async fn serve(
     tokio::select! {
         status = container.wait() => {
             let status = status?;
-            Err(CliError::failed(format!("JupyterHub ended with {status}"), "what it said is in .perijove/demo/log"))
+            let log = state.join("demo/log");
+            Err(CliError::failed(format!("JupyterHub ended with {status}"), &format!("what it said is in {}", log.display())))
         }
         () = ended => stop(&mut container, ui).await,
     }

@@ -5,6 +5,7 @@ mod demo;
 pub mod error;
 mod init;
 mod lock;
+mod migrate;
 mod plan;
 mod prepared;
 mod pull_request;
@@ -84,6 +85,8 @@ enum Verb {
     /// Build numbers and aliases by the tag rule
     #[command(subcommand)]
     Tags(tags::Verb),
+    /// Find uses of retired images, and write what takes their place
+    Migrate(migrate::Arguments),
     /// The embedded registry
     #[command(subcommand)]
     Registry(registry::Verb),
@@ -192,6 +195,9 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
             "`plan` and `release` do; use --format text or json",
         ));
     }
+    if let Some(limit) = crate::settings::http_timeout()? {
+        perijove_oci::http::allow_silence(limit);
+    }
     match verb {
         Verb::Init(arguments) => init::run(arguments, global, ui).await,
         Verb::Plan(arguments) => plan::run(arguments, global, ui).await,
@@ -201,6 +207,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Release(arguments) => release::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
+        Verb::Migrate(arguments) => migrate::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
     }
 }

@@ -253,7 +253,7 @@ impl Prepared {
 
 fn snapshot(built: &Built) -> Snapshot {
     let platforms = built.platforms.iter().map(|platform| {
-        let layer = |layer: &perijove_build::build::BuiltLayer| Layer {
+        let layer = |layer: &perijove_build::built::BuiltLayer| Layer {
             digest: layer.digest.clone(),
             size_bytes: layer.size_bytes,
             label: layer.label.clone(),

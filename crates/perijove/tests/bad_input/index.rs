@@ -93,27 +93,63 @@ fn a_server_that_always_says_later() {
     assert_eq!(tries, 5);
 }
 
-#[test]
-fn a_cut_connection_goes_on_where_it_was() {
-    let scene = Scene::new();
+/// The first `times` answers with the large wheel end after 150,000 bytes: cut, or with a server that says nothing
+/// more. Gives where the requests began.
+fn cut_short(scene: &Scene, times: usize, stall: bool) -> Arc<Mutex<Vec<Option<usize>>>> {
     let ranges = Arc::<Mutex<Vec<Option<usize>>>>::default();
     let seen = Arc::clone(&ranges);
     scene.packages.instead(move |asked, mut plain| {
         if asked.path.starts_with("/files/large") {
             let mut seen = seen.lock().unwrap();
             seen.push(asked.from);
-            if seen.len() < 3 {
-                plain.cut = Some(150_000);
+            if seen.len() <= times {
+                (plain.cut, plain.stall) = (Some(150_000), stall);
             }
         }
         plain
     });
+    ranges
+}
+
+#[test]
+fn a_cut_connection_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let ranges = cut_short(&scene, 2, false);
     let result = scene.program().args(["--format", "json"]).run().json();
     assert_eq!(*ranges.lock().unwrap(), [None, Some(150_000), Some(300_000)]);
     // No byte came twice: packages, their two index pages, nothing else.
     let packages: usize = scene.wheels.iter().map(|w| w.bytes.len()).sum();
     let fetched = usize::try_from(result["fetched_bytes"].as_u64().unwrap()).unwrap();
     assert!((packages..packages + 20_000).contains(&fetched), "{fetched} bytes for {packages}");
+}
+
+#[test]
+fn a_stalled_download_is_given_up_and_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let ranges = cut_short(&scene, 1, true);
+    let ran = scene.program().env("PERIJOVE_HTTP_TIMEOUT", "1").run();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(*ranges.lock().unwrap(), [None, Some(150_000)]);
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    let scene = Scene::new();
+    scene.packages.instead(|asked, mut plain| {
+        if asked.path.starts_with("/files/large") {
+            (plain.cut, plain.stall) = (Some(0), true);
+        }
+        plain
+    });
+    let ran = scene.program().env("PERIJOVE_HTTP_TIMEOUT", "1").run();
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("large-1.0-py3-none-any.whl: the server sent nothing for 1 s"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("hint: the network or the mirror is failing"), "{}", ran.stderr);
+    scene.assert_nothing_half_written();
 }
 
 #[test]

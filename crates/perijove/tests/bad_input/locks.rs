@@ -5,27 +5,13 @@ use std::time::{Duration, Instant};
 use perijove_testkit::has;
 use perijove_testkit::packages::{Packages, Wheel};
 use perijove_testkit::program::Program;
-use perijove_testkit::repository::Repository;
+use perijove_testkit::repository::{Repository, python_image};
 
 use crate::scene::Scene;
 
-/// Two images, the second of which keeps to the versions of the first.
-const TWO: &str = r#"
-[repository]
-platforms = ["linux/amd64", "linux/arm64"]
-
-[image.app]
-version = "1.0"
-base = { image = "localhost:1/base@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
-python = "requirements.txt"
-python-version = "3.13"
-glibc = "2.41"
-
-[image.more]
-version = "1.0"
-base = { parent = "app" }
-python = "requirements.txt"
-"#;
+/// Keeps to the versions of `app`.
+const MORE: &str =
+    "[image.more]\nversion = \"1.0\"\nbase = { parent = \"app\" }\npython = \"requirements.txt\"\n";
 
 const LOCKS: [&str; 2] = ["images/app/requirements.txt", "images/more/requirements.txt"];
 
@@ -43,7 +29,7 @@ impl Locked {
         let wheels: Vec<Wheel> = ["one", "two", "three"].map(|name| Wheel::new(name, "1.0", 20_000)).into();
         let packages = Packages::serve();
         packages.wheels(&wheels);
-        let repository = Repository::new(TWO);
+        let repository = Repository::of_images(&(python_image("app") + MORE));
         repository.write("images/app/requirements.in", "one\ntwo\n");
         repository.write("images/more/requirements.in", "-c ../app/requirements.txt\ntwo\nthree\n");
         let scene = Scene::of(packages, repository, wheels);

@@ -6,14 +6,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use tar::EntryType;
 
 use super::extensions::Extensions;
+use super::header::{Fault, copy, mtime, owner, shown, times};
 use super::tree::{self, EntryPath, Tree};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -169,7 +170,7 @@ impl Applier {
             EntryType::Link => Some(self.hard_link_target(link)?),
             _ => None,
         };
-        let owner = self.owner(&header)?;
+        let owner = owner(&header, self.ownership)?;
         let folder = self.parent(parent)?;
         let existing = tree::kind(&folder, name)?;
         if kind == EntryType::Directory && existing == Some(FileType::Directory) {
@@ -353,7 +354,7 @@ impl Applier {
 
     fn folder_meta(&mut self, path: &EntryPath, header: &tar::Header) -> Result<(), Fault> {
         let mode = Mode::from_raw_mode(header.mode().map_err(Fault::tar)? & 0o7777);
-        let meta = FolderMeta { mode, owner: self.owner(header)?, mtime: mtime(header)? };
+        let meta = FolderMeta { mode, owner: owner(header, self.ownership)?, mtime: mtime(header)? };
         self.folders.insert(path.to_bytes(), meta);
         Ok(())
     }
@@ -374,66 +375,4 @@ impl Applier {
             bytes.truncate(slash);
         }
     }
-
-    fn owner(&self, header: &tar::Header) -> Result<Option<(Uid, Gid)>, Fault> {
-        if self.ownership == Ownership::Caller {
-            return Ok(None);
-        }
-        let id = |id: io::Result<u64>| {
-            u32::try_from(id.map_err(Fault::tar)?)
-                .ok()
-                .filter(|id| *id != u32::MAX)
-                .ok_or_else(|| Fault::Reason("its owner's number is too large".to_owned()))
-        };
-        Ok(Some((Uid::from_raw(id(header.uid())?), Gid::from_raw(id(header.gid())?))))
-    }
-}
-
-enum Fault {
-    Reason(String),
-    Os(Errno),
-}
-
-impl Fault {
-    // By value, to serve `map_err`.
-    #[allow(clippy::needless_pass_by_value)]
-    fn tar(error: io::Error) -> Self {
-        Fault::Reason(error.to_string())
-    }
-}
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Self {
-        Fault::Os(errno)
-    }
-}
-
-fn copy(entry: &mut impl Read, file: &mut File, size: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-    let mut left = size;
-    while left > 0 {
-        let n = entry.read(buffer).map_err(Fault::tar)?;
-        if n == 0 {
-            return Err(Fault::Reason(format!("the tar ends {left} bytes early")));
-        }
-        file.write_all(&buffer[..n]).map_err(Fault::tar)?;
-        left = left.saturating_sub(n as u64);
-    }
-    Ok(())
-}
-
-fn mtime(header: &tar::Header) -> Result<i64, Fault> {
-    let seconds = header.mtime().map_err(Fault::tar)?;
-    Ok(i64::try_from(seconds).unwrap_or(0))
-}
-
-fn times(mtime: i64) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
-    }
-}
-
-/// A path for a message: bounded, no control characters.
-fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -1,25 +1,33 @@
 //! The root file system of an image, unpacked once and kept: `<cache>/rootfs/<algorithm>-<hex>/`.
 //!
+//! At most [`KEPT`] roots are kept beside those in use: [`trim`] removes the least recently used.
+//!
 //! A kept root is complete or absent: it is made in a folder of another name and renamed when all layers
 //! are applied and checked. A lock file per image makes a second process wait for the first, and tells a
-//! killed process's remains (nobody holds the lock) from work under way.
+//! killed process's remains (nobody holds the lock) from work under way. Whoever uses a root holds the lock
+//! too, with others who do; its time is that of the last use.
 
 mod apply;
+mod bounded;
 mod extensions;
+mod header;
 mod tree;
 mod unpack;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use perijove_oci::{Event, Reporter, report};
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::{FlockOperation, Mode};
 
 pub use apply::{Limits, Ownership};
+pub use bounded::{KEPT, trim};
 pub(crate) use tree::{EntryPath, Tree, children, join, remove};
 
 use crate::error::Error;
 use crate::image::{Image, blob_path};
+use bounded::{Lock, PART};
 
 /// An unpacked root, shared by all containers of the image; nothing writes to it.
 #[derive(Clone, Debug)]
@@ -31,6 +39,8 @@ pub struct Rootfs {
     pub mount: PathBuf,
     /// Whose the files are.
     pub ownership: Ownership,
+    /// While somebody holds it, the root is not removed.
+    _used: Arc<Lock>,
 }
 
 /// Unpacks `image` into `cache`, or finds it there.
@@ -52,24 +62,40 @@ pub fn prepare(
         Ownership::Layers => format!("{}-{}-root", image.digest.algorithm().name(), image.digest.hex()),
     };
     let kept = folder.join(&name);
-    let root = Rootfs { tree: kept.join("tree"), mount: kept.join("mount"), ownership };
-    if kept.is_dir() {
-        return Ok(root);
+    let lock_file = folder.join(format!("{name}.lock"));
+    loop {
+        let used = Lock::take(&lock_file, FlockOperation::LockShared)?;
+        if kept.is_dir() {
+            used.touch()?;
+            let (tree, mount) = (kept.join("tree"), kept.join("mount"));
+            return Ok(Rootfs { tree, mount, ownership, _used: Arc::new(used) });
+        }
+        drop(used);
+        let _alone = Lock::take(&lock_file, FlockOperation::LockExclusive)?;
+        if !kept.is_dir() {
+            bounded::sweep(&folder);
+            unpack_into(&kept, image, ownership, limits, reporter)?;
+        }
+        // A lock for one does not become a lock for many in one step, so whether it is still there is asked again.
     }
-    let _lock = lock(&folder.join(format!("{name}.lock")), FlockOperation::LockExclusive)?;
-    if kept.is_dir() {
-        return Ok(root);
-    }
-    sweep(&folder);
-    let part = folder.join(format!("{name}.part"));
+}
+
+/// Makes the root in a folder of another name, and renames that. The caller holds the lock alone.
+fn unpack_into(
+    kept: &Path,
+    image: &Image,
+    ownership: Ownership,
+    limits: Limits,
+    reporter: &dyn Reporter,
+) -> Result<(), Error> {
+    let part = kept.with_extension(PART);
     discard(&part)?;
     let made = make(image, &part, ownership, limits, reporter)
-        .and_then(|()| fs::rename(&part, &kept).map_err(|e| Error::io(&kept, e)));
-    if let Err(error) = made {
+        .and_then(|()| fs::rename(&part, kept).map_err(|e| Error::io(kept, e)));
+    if made.is_err() {
         discard(&part)?;
-        return Err(error);
     }
-    Ok(root)
+    made
 }
 
 fn make(
@@ -121,30 +147,6 @@ fn make(
         reporter.report(Event::Note(format!("{devices} device nodes of the image are left out")));
     }
     Ok(())
-}
-
-/// Removes the remains of killed processes: parts whose lock nobody holds.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|e| e.path()) {
-        if path.extension().is_some_and(|e| e == "part")
-            && let Ok(_lock) = lock(&path.with_extension("lock"), FlockOperation::NonBlockingLockExclusive)
-        {
-            // Somebody else's remains must not stop this run; they are tried again the next time.
-            let _ = discard(&path);
-        }
-    }
-}
-
-fn lock(path: &Path, operation: FlockOperation) -> Result<File, Error> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(|e| Error::io(path, e))?;
-    flock(&file, operation).map_err(|e| Error::io(path, e))?;
-    Ok(file)
 }
 
 /// Removes a folder, also where an image's modes forbid its owner to.

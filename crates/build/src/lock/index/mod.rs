@@ -4,6 +4,7 @@
 //! files, environment and credentials taken into account; a setting of ours may replace them. Pages are read
 //! once in a process.
 
+pub mod credentials;
 pub mod locate;
 pub mod netrc;
 pub mod simple;
@@ -19,6 +20,7 @@ use tokio::sync::OnceCell;
 
 pub use simple::IndexFile;
 
+use self::credentials::Credentials;
 use super::program::UV;
 use crate::{Error, Fetcher, Result};
 
@@ -104,7 +106,7 @@ impl Index {
                 if let Some(url) = &self.settings.url {
                     let indexes =
                         vec![index_url(url, &self.settings.folder, "the setting PERIJOVE_PYTHON_INDEX")?];
-                    return Ok(authorised(Sources { find_links: Vec::new(), indexes }));
+                    return Ok(self.authorised(Sources { find_links: Vec::new(), indexes }).await);
                 }
                 let mut command = self.uv();
                 command.args([
@@ -119,9 +121,20 @@ impl Index {
                 let hint =
                     "uv cannot tell which package index is in force: check uv.toml and the UV_ variables";
                 let output = UV.output(command, hint).await?;
-                Ok(authorised(parse_sources(&String::from_utf8_lossy(&output), &self.settings.folder)?))
+                Ok(self
+                    .authorised(parse_sources(&String::from_utf8_lossy(&output), &self.settings.folder)?)
+                    .await)
             })
             .await
+    }
+
+    /// The places with the credentials that uv would use for those that hold none.
+    async fn authorised(&self, mut sources: Sources) -> Sources {
+        let known = Credentials::of(&self.settings.folder);
+        for url in sources.indexes.iter_mut().chain(&mut sources.find_links) {
+            *url = known.put_into(url.clone()).await;
+        }
+        sources
     }
 
     async fn read(&self, project: &str) -> Result<Files> {
@@ -235,15 +248,6 @@ fn place_url(place: &str, folder: &Path, who: &str) -> Result<Url> {
         ),
         hint: "check uv.toml, the UV_ variables and PERIJOVE_PYTHON_INDEX".to_owned(),
     })
-}
-
-fn authorised(mut sources: Sources) -> Sources {
-    if let Some(netrc) = netrc::location().and_then(|path| std::fs::read_to_string(path).ok()) {
-        for url in sources.indexes.iter_mut().chain(&mut sources.find_links) {
-            *url = netrc::with_credentials(url.clone(), &netrc);
-        }
-    }
-    sources
 }
 
 fn fetch_error(url: &Url, reason: &str) -> Error {

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 use tokio::process::Command;
 
 use super::NpmLock;
+use super::auth::Npmrc;
 use crate::lock::program::{NPM, last_words};
 use crate::lock::wheels::Upgrade;
 use crate::{Error, Result};
@@ -41,10 +43,10 @@ impl Npm {
         let scope = name.split_once('/').map(|(scope, _)| scope).filter(|s| s.starts_with('@'));
         let mut answer = String::new();
         if let Some(scope) = scope {
-            answer = self.config(&format!("{scope}:registry")).await?;
+            answer = self.config(&[&format!("{scope}:registry")]).await?;
         }
         if answer.is_empty() || answer == "undefined" {
-            answer = self.config("registry").await?;
+            answer = self.config(&["registry"]).await?;
         }
         let url = answer.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         url.ok_or_else(|| {
@@ -56,9 +58,21 @@ impl Npm {
         })
     }
 
-    async fn config(&self, key: &str) -> Result<String> {
+    /// The `Authorization` that npm is set up to send to `registry`.
+    pub async fn authorization(&self, registry: &Url) -> Result<Option<HeaderValue>> {
+        if !registry.username().is_empty() {
+            return Ok(None);
+        }
+        let mut files = vec![self.folder.join(".npmrc")];
+        // Of several keys npm answers `KEY=VALUE` lines.
+        let places = self.config(&["userconfig", "globalconfig"]).await?;
+        files.extend(places.lines().filter_map(|line| Some(line.split_once('=')?.1.into())));
+        Ok(Npmrc::read(&files, std::env::vars()).authorization(registry))
+    }
+
+    async fn config(&self, keys: &[&str]) -> Result<String> {
         let mut command = self.command(&self.folder);
-        command.args(["config", "get", key]);
+        command.args(["config", "get"]).args(keys);
         let output = NPM.output(command, "`npm config get registry` must name the registry").await?;
         Ok(String::from_utf8_lossy(&output).trim().to_owned())
     }

@@ -3,6 +3,7 @@
 //! Addresses in the lock count for nothing: a tarball's place follows from the registry in force, the name and
 //! the version, and its bytes from `integrity`.
 
+mod auth;
 mod make;
 mod read;
 
@@ -38,6 +39,9 @@ pub struct LockedNpm {
     pub has_install_script: bool,
     /// Commands: name → file in the package.
     pub bin: BTreeMap<String, String>,
+    /// Its licence as its own package.json has it: an SPDX expression, `SEE LICENSE IN FILE`, or what older
+    /// packages wrote.
+    pub licence: Option<String>,
 }
 
 /// A parsed lock, without what only development needs.

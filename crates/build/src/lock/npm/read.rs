@@ -38,6 +38,7 @@ struct Package {
     cpu: OneOrMany,
     libc: OneOrMany,
     bin: BTreeMap<String, String>,
+    license: Option<String>,
     #[serde(flatten)]
     asked: Dependencies,
 }
@@ -155,6 +156,7 @@ fn one(path: String, package: Package) -> Result<LockedNpm, (String, String, &'s
         optional: package.optional || package.dev_optional,
         has_install_script: package.has_install_script,
         bin: package.bin,
+        licence: package.license,
         path,
     })
 }

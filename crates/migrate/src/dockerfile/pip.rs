@@ -1,0 +1,144 @@
+//! What a `pip install` asks for.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// A read command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pip {
+    /// Names with their versions, as requirements.
+    pub names: Vec<String>,
+    /// Files of requirements.
+    pub files: Vec<String>,
+    /// Words that a list of names cannot say: addresses, paths, flags that change what is installed.
+    pub others: Vec<String>,
+    /// `--require-hashes`.
+    pub hashes: bool,
+}
+
+/// Flags that change nothing about which packages come.
+const QUIET: [&str; 22] = [
+    "--no-cache-dir",
+    "--no-cache",
+    "-U",
+    "--upgrade",
+    "-q",
+    "--quiet",
+    "-qq",
+    "-v",
+    "--verbose",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--break-system-packages",
+    "--prefer-binary",
+    "--user",
+    "--system",
+    "--no-warn-script-location",
+    "--force-reinstall",
+    "--ignore-installed",
+    "-I",
+    "--compile",
+    "--no-compile",
+    "--root-user-action=ignore",
+];
+/// Installers themselves, which the image does without.
+const TOOLS: [&str; 5] = ["pip", "setuptools", "wheel", "uv", "pipenv"];
+
+/// Reads a command's words; none where it installs nothing by pip.
+pub fn read(words: &[String]) -> Option<Pip> {
+    let program = words.first()?.rsplit('/').next()?;
+    let stem = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let rest = match stem {
+        "pip" => &words[1..],
+        "python" if words.get(1).is_some_and(|w| w == "-m") && words.get(2).is_some_and(|w| w == "pip") => {
+            &words[3..]
+        }
+        "uv" if words.get(1).is_some_and(|w| w == "pip") => &words[2..],
+        _ => return None,
+    };
+    let mut rest = rest.iter().skip_while(|word| word.starts_with('-'));
+    if rest.next()? != "install" {
+        return None;
+    }
+    let mut pip = Pip::default();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            flag if QUIET.contains(&flag) => {}
+            "--require-hashes" => pip.hashes = true,
+            "-r" | "--requirement" => pip.files.extend(rest.next().cloned()),
+            file if file.starts_with("--requirement=") => {
+                pip.files.push(file["--requirement=".len()..].to_owned());
+            }
+            file if file.starts_with("-r") && file.len() > 2 => pip.files.push(file[2..].to_owned()),
+            "--timeout" | "--retries" | "--default-timeout" => drop(rest.next()),
+            flag if flag.starts_with("--timeout=") || flag.starts_with("--default-timeout=") => {}
+            name if is_requirement(name) => {
+                let upgrade = TOOLS.contains(&bare(name));
+                if !upgrade {
+                    pip.names.push(name.to_owned());
+                }
+            }
+            other => pip.others.push(other.to_owned()),
+        }
+    }
+    Some(pip)
+}
+
+/// The project's name in a requirement.
+pub fn bare(requirement: &str) -> &str {
+    let end = requirement.find(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
+    requirement[..end.unwrap_or(requirement.len())].trim()
+}
+
+/// Whether it is a name with extras and versions: no path, address or flag.
+pub fn is_requirement(text: &str) -> bool {
+    static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]*\])?\s*(?:(?:==|>=|<=|~=|!=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*(?:;.*)?$").ok()
+    });
+    NAME.as_ref().is_some_and(|name| name.is_match(text)) && !text.ends_with(".whl") && !text.ends_with(".gz")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Option<Pip> {
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        read(&words)
+    }
+
+    #[test]
+    fn names_files_and_the_rest() {
+        for (text, names, files, others) in [
+            (
+                "pip install --no-cache-dir dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18",
+                "dockerspawner==13.0 oauthenticator[googlegroups]>=16,<18",
+                "",
+                "",
+            ),
+            ("python3 -m pip install -U pip notebook", "notebook", "", ""),
+            ("/opt/conda/bin/pip3.9 install --upgrade pip", "", "", ""),
+            ("pip --no-cache-dir install -r a.txt -rb.txt --requirement=c.txt", "", "a.txt b.txt c.txt", ""),
+            (
+                "pip install git+https://x/y --pre . ./z https://x/y.whl -e .",
+                "",
+                "",
+                "git+https://x/y --pre . ./z https://x/y.whl -e .",
+            ),
+            ("uv pip install --system numpy", "numpy", "", ""),
+            ("pip install oauthenticator==0.8.*", "oauthenticator==0.8.*", "", ""),
+        ] {
+            let pip = of(text).unwrap();
+            assert_eq!(
+                (pip.names.join(" "), pip.files.join(" "), pip.others.join(" ")),
+                (names.into(), files.into(), others.into())
+            );
+        }
+        for text in ["pip list", "conda install x", "python setup.py install", "pip", ""] {
+            assert_eq!(of(text), None, "{text}");
+        }
+        assert!(of("pip install --require-hashes -r x").unwrap().hashes);
+        assert_eq!(bare("a.b-c[d]>=1"), "a.b-c");
+    }
+}

@@ -1,0 +1,178 @@
+//! A shell text as a list of plain commands. What is more than words in a row (substitution, pipes, loops,
+//! redirections) is said to be so, not understood.
+
+use std::ops::Range;
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its words without quotes.
+    pub words: Vec<String>,
+    /// Where it stands in the text.
+    pub span: Range<usize>,
+    /// Whether there is more to it than its words.
+    pub complex: bool,
+}
+
+#[derive(Default)]
+struct Reader {
+    commands: Vec<Command>,
+    words: Vec<String>,
+    word: Option<String>,
+    complex: bool,
+    start: Option<usize>,
+    end: usize,
+    /// Inside of a pipe, whose commands belong together.
+    piped: bool,
+}
+
+impl Reader {
+    fn char(&mut self, at: usize, c: char) {
+        self.start.get_or_insert(at);
+        self.end = at + c.len_utf8();
+        self.word.get_or_insert_default().push(c);
+    }
+
+    fn word(&mut self) {
+        self.words.extend(self.word.take());
+    }
+
+    fn command(&mut self, pipe: bool) {
+        self.word();
+        if let Some(start) = self.start.take() {
+            let complex = std::mem::take(&mut self.complex) || self.piped || pipe;
+            self.commands.push(Command {
+                words: std::mem::take(&mut self.words),
+                span: start..self.end,
+                complex,
+            });
+        }
+        self.piped = pipe;
+    }
+}
+
+/// The commands of `text`; `escape` before the end of a line continues it.
+pub fn commands(text: &str, escape: char) -> Vec<Command> {
+    let mut reader = Reader::default();
+    let mut chars = text.char_indices().peekable();
+    let mut quote = None;
+    let mut line_start = true;
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, c)| *c);
+        // A comment, also one between the lines of a continued command.
+        if quote.is_none() && c == '#' && (line_start || reader.word.is_none()) {
+            let continued = line_start && !reader.words.is_empty();
+            while chars.peek().is_some_and(|(_, c)| *c != '\n') {
+                chars.next();
+            }
+            if continued {
+                chars.next();
+            }
+            continue;
+        }
+        line_start = line_start && c.is_whitespace() && c != '\n';
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                reader.start.get_or_insert(at);
+                reader.end = at + 1;
+                reader.word.get_or_insert_default();
+            }
+            (_, c) if c == escape && matches!(next, Some('\n' | '\r')) && quote != Some('\'') => {
+                for (_, c) in chars.by_ref() {
+                    if c == '\n' {
+                        break;
+                    }
+                }
+                if quote.is_none() {
+                    reader.word();
+                }
+                line_start = true;
+            }
+            (None | Some('"'), '\\') => {
+                if let Some((at, c)) = chars.next() {
+                    reader.char(at, c);
+                }
+            }
+            (None | Some('"'), '`') => {
+                reader.complex = true;
+                reader.char(at, c);
+            }
+            (None | Some('"'), '$') => {
+                reader.complex |= next == Some('(');
+                reader.char(at, c);
+                while next == Some('{') {
+                    let Some((at, c)) = chars.next() else { break };
+                    reader.char(at, c);
+                    if c == '}' {
+                        break;
+                    }
+                }
+            }
+            (Some(_), c) => reader.char(at, c),
+            (None, '\n' | ';') => {
+                reader.command(false);
+                line_start = c == '\n';
+            }
+            (None, '&' | '|') => {
+                let double = next == Some(c);
+                if double {
+                    chars.next();
+                }
+                reader.complex |= double && c == '|';
+                let pipe = c == '|' && !double;
+                reader.complex |= c == '&' && !double;
+                reader.command(pipe);
+            }
+            (None, '<' | '>' | '(' | ')' | '{' | '}') => {
+                // Version specifiers without quotes would be redirections; the shell takes them as such.
+                reader.complex = true;
+                reader.char(at, c);
+            }
+            (None, c) if c.is_whitespace() => reader.word(),
+            (None, c) => reader.char(at, c),
+        }
+    }
+    reader.command(false);
+    const WORDS: [&str; 12] =
+        ["if", "then", "else", "fi", "for", "while", "do", "done", "case", "esac", "function", "!"];
+    for command in &mut reader.commands {
+        command.complex |= command.words.first().is_some_and(|word| WORDS.contains(&word.as_str()));
+    }
+    reader.commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_words_in_a_row() {
+        let plain = |text: &str| -> Vec<String> {
+            let all = commands(text, '\\');
+            all.iter().map(|c| format!("{}{}", if c.complex { "~" } else { "" }, c.words.join(" "))).collect()
+        };
+        for (text, says) in [
+            ("a b && c 'd e'; f", vec!["a b", "c d e", "f"]),
+            (
+                "apt-get install -y \\\n  git \\\n  # a word\n  vim \\\n && true",
+                vec!["apt-get install -y git vim", "true"],
+            ),
+            ("pip install \"jupyterhub>=5\" 'x[y]==1'", vec!["pip install jupyterhub>=5 x[y]==1"]),
+            ("curl x | sh && y", vec!["~curl x", "~sh", "y"]),
+            ("a || b", vec!["~a", "b"]),
+            ("x $(y) ${Z}", vec!["~x $(y) ${Z}"]),
+            ("if a; then b; fi", vec!["~if a", "~then b", "~fi"]),
+            ("a # b\nc", vec!["a", "c"]),
+            ("a > b", vec!["~a > b"]),
+            ("rm -rf /x/* ${A}/b", vec!["rm -rf /x/* ${A}/b"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(plain(text), says, "{text}");
+        }
+        let text = "a b && cc d";
+        assert_eq!(&text[commands(text, '\\')[1].span.clone()], "cc d");
+        assert_eq!(commands("a `\n b", '`')[0].words, ["a", "b"]);
+    }
+}
