@@ -9,7 +9,11 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
-TEST_PACKAGES := docker-registry podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+# Linters of the pipelines that `perijove init` writes
+ZIZMOR := 1.32.0
+ACTIONLINT := 1.7.12
+LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
@@ -52,7 +56,7 @@ lint: tools-lint ## formatting, clippy, cargo-deny
 bench: ## say which benchmarks there are, and how to run them
 	@for script in bench/*/bench.py; do sed -n "2s|^\"*|$$script: |p; 4s|^|  |p" $$script; done
 	@echo "cargo bench -p perijove-tags: the tag rule"
-	@echo "Both scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
+	@echo "The scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
 
 # Of cargo-fuzz only the driver is used: with no sanitizer the stable compiler does, told to take unstable flags.
 FUZZ_SECONDS ?= 60
@@ -72,7 +76,7 @@ clean: ## remove what was built and the embedded registry
 
 tools-demo: tools-uv
 
-tools-test: tools-uv tools-apt
+tools-test: tools-uv tools-apt $(LINTERS)
 
 tools-lint: $(TOOLS)/deny.ok
 
@@ -91,6 +95,13 @@ tools-apt:
 	missing=$$(for p in $(TEST_PACKAGES); do grep -qxF "installed $$p" <<<"$$have" || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "==> installing Debian packages:" $$missing; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+$(LINTERS): | tools-uv
+	@mkdir -p $(TOOLS)
+	@echo "==> installing zizmor $(ZIZMOR) and actionlint $(ACTIONLINT)"
+	@UV_TOOL_DIR=$(TOOLS)/uv-tools UV_TOOL_BIN_DIR=$(TOOLS)/bin uv tool install --quiet --force zizmor==$(ZIZMOR)
+	@GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT)
+	@touch $@
 
 $(TOOLS)/deny.ok:
 	@mkdir -p $(TOOLS)

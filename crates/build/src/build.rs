@@ -47,6 +47,8 @@ pub struct Builder {
     pub revision: Option<String>,
     /// Run the builder of images from a Dockerfile even where nothing changed here.
     pub rebuild: bool,
+    /// Ask registries what the FROM of a Dockerfile names now: another base is another image.
+    pub follow_bases: bool,
 }
 
 /// One platform's image before it is put into the index.

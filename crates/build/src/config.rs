@@ -44,6 +44,12 @@ pub struct Repository {
     pub platforms: Vec<Platform>,
     /// Alone may move `latest` by default.
     pub default_branch: Option<String>,
+    /// Where images of pull requests go, as `<staging>/<image name>`.
+    pub staging: Option<String>,
+    /// Glob patterns of further branches that release, besides the default and the version branches.
+    pub release_branches: Vec<String>,
+    /// The image whose version a version branch (`5.x`) names; any of them where none is said.
+    pub branch_image: Option<String>,
     /// Address of the repository's source, for the images' annotations.
     pub source: Option<String>,
     /// How layers are compressed.
@@ -192,7 +198,8 @@ impl Config {
         let root = Self::root(&folder)?.ok_or_else(|| Error::Input {
             place: folder.display().to_string(),
             reason: format!("no {FILE} here or in any folder above"),
-            hint: "go to an image repository (or give its folder by -C), or write a perijove.toml: docs/configuration.md".to_owned(),
+            hint: "go to an image repository (or give its folder by -C), or make one: perijove init"
+                .to_owned(),
         })?;
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -213,7 +220,10 @@ impl Config {
             Error::Input {
                 place: format!("{FILE}:{line}"),
                 reason: error.message().to_owned(),
-                hint: "docs/configuration.md lists every key".to_owned(),
+                hint: match nearest(error.message()) {
+                    Some(key) => format!("did you mean `{key}`? docs/configuration.md lists every key"),
+                    None => "docs/configuration.md lists every key".to_owned(),
+                },
             }
         })?;
         let mut repository = file.repository;
@@ -224,7 +234,45 @@ impl Config {
         for name in config.images.keys() {
             config.check(name)?;
         }
+        config.check_repository()?;
         Ok(config)
+    }
+
+    /// What `[repository]` says of the whole: an image must have one repository in each registry, and branches
+    /// and names must mean something.
+    fn check_repository(&self) -> Result<()> {
+        let wrong = |key: &str, reason: String, hint: &str| Error::Input {
+            place: format!("{FILE}: repository.{key}"),
+            reason,
+            hint: hint.to_owned(),
+        };
+        let mut seen: Vec<String> = Vec::new();
+        for registry in &self.repository.registries {
+            // As images are named: `docker.io/team` and `team` are one place.
+            let place =
+                format!("{}/image", registry.trim_end_matches('/')).parse::<perijove_oci::Reference>();
+            let place = place.map_or_else(|_| registry.clone(), |parsed| parsed.name());
+            if seen.contains(&place) {
+                return Err(wrong(
+                    "registries",
+                    format!("`{registry}` is named twice, so each image would go to one repository twice"),
+                    "name each registry once",
+                ));
+            }
+            seen.push(place);
+        }
+        for pattern in &self.repository.release_branches {
+            globset::Glob::new(pattern)
+                .map_err(|e| wrong("release-branches", e.to_string(), "say patterns as \"release/*\""))?;
+        }
+        if let Some(name) = self.repository.branch_image.as_ref().filter(|n| !self.images.contains_key(*n)) {
+            return Err(wrong(
+                "branch-image",
+                format!("there is no image `{name}`"),
+                "name an image of this file",
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self, name: &str) -> Result<()> {
@@ -329,6 +377,16 @@ impl Config {
     }
 }
 
+/// The known key that is most like the unknown one in serde's words, if one is like it at all.
+fn nearest(message: &str) -> Option<String> {
+    let (unknown, expected) = message.strip_prefix("unknown ")?.split_once("expected")?;
+    let unknown = unknown.split('`').nth(1)?;
+    let known = expected.split('`').skip(1).step_by(2);
+    let likeness = |key: &str| strsim::jaro_winkler(&unknown.to_lowercase().replace('_', "-"), key);
+    let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.8).then(|| best.to_owned())
+}
+
 /// `uid:gid` as numbers; the group is the user's number where it is not given.
 pub fn parse_user(text: &str) -> Option<(u32, u32)> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
@@ -392,8 +450,44 @@ mod tests {
                 error("[image.hub]\ndockerfile = \"Dockerfile\"\nbase = { debian = \"trixie\" }\n"),
                 error("[repository]\nbuilder = \"kaniko\"\n"),
                 error("= nonsense"),
+                error("[repository]\nregistries = [\"team\", \"docker.io/team/\"]\n"),
+                error("[repository]\nrelease-branches = [\"release/[\"]\n"),
+                error("[repository]\nbranch-image = \"hub\"\n"),
+                error(
+                    "[image.hub]\nversion = \"1\"\nbase = { debian = \"trixie\" }\n[image.hub]\nversion = \"2\"\n"
+                ),
             ]
             .join("\n\n")
         );
+    }
+
+    /// Every key of every table, with one letter lost.
+    #[test]
+    fn a_typo_is_told_the_nearest_key() {
+        let base = "base = { debian = \"trixie\" }\n";
+        for (table, before, keys) in [
+            (
+                "repository",
+                "",
+                "registries platforms default-branch staging release-branches branch-image source compression \
+                 builder python-exclude leave-out mirrors",
+            ),
+            ("repository.mirrors", "", "debian debian-security debian-keyring python npm"),
+            (
+                "image.hub",
+                base,
+                "description version-from version python python-version glibc npm files user user-name home \
+                 directories env workdir entrypoint command ports labels dockerfile",
+            ),
+            ("[image.hub.test]", "", "run expect serve get within_seconds"),
+        ] {
+            for key in keys.split_whitespace().filter(|key| key.len() > 3) {
+                let typo = format!("{}{}", &key[..2], &key[3..]);
+                let said = error(&format!("[{table}]\n{before}{typo} = \"x\"\n"));
+                // `within_seconds` alone is written with a line below.
+                assert!(said.contains(&format!("did you mean `{key}`?")), "{typo}: {said}");
+            }
+        }
+        assert!(!error("[repository]\nzzz = 1\n").contains("did you mean"));
     }
 }

@@ -200,6 +200,9 @@ impl Error {
                     "these credentials may not do this here: ask for write access, or check the repository's name"
                 }
                 404 => "check the repository's name; some registries want it to be created first",
+                405 if refusal.method == "DELETE" => {
+                    "deletion is switched off in this registry: switch it on, or delete the tags in its own interface"
+                }
                 405 => "this registry is read-only, or something else listens at this address",
                 409 | 412 => "the tag exists already and may not be overwritten",
                 413 => "the registry or a proxy before it limits the size of requests",

@@ -3,6 +3,7 @@
 mod cli;
 mod compiled;
 mod embedded;
+mod git;
 mod settings;
 mod ui;
 

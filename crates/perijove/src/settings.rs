@@ -11,6 +11,7 @@ use perijove_build::materialise::Origins;
 use perijove_build::{Builder, Config, Fetcher};
 use perijove_oci::client::Client;
 use perijove_oci::{Event, Reporter};
+use perijove_release::plan::DIRTY;
 
 use crate::cli::error::CliError;
 
@@ -85,13 +86,19 @@ pub fn builder(
         epoch: source_date_epoch()?,
         revision: revision.or_else(|| git_revision(&config.root, reporter)),
         rebuild: false,
+        follow_bases: false,
         config,
     })
 }
 
-/// The branch: as told, else what the pipeline says (`GITHUB_REF_NAME`), else git's.
-pub fn branch(root: &Path, told: Option<String>) -> Option<String> {
-    let pipeline = || std::env::var("GITHUB_REF_NAME").ok().filter(|name| !name.is_empty());
+/// The branch: as told, else what the pipeline says (`GITHUB_REF_NAME`; for a pull request the branch that it is to be
+/// merged into, `GITHUB_BASE_REF`), else git's.
+pub fn branch(root: &Path, told: Option<String>, pull_request: bool) -> Option<String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
+    let pipeline = || {
+        let into = if pull_request { set("GITHUB_BASE_REF") } else { None };
+        into.or_else(|| set("GITHUB_REF_NAME"))
+    };
     told.or_else(pipeline).or_else(|| {
         let mut git = std::process::Command::new("git");
         git.arg("-C").arg(root).args(["symbolic-ref", "--quiet", "--short", "HEAD"]);
@@ -100,14 +107,19 @@ pub fn branch(root: &Path, told: Option<String>) -> Option<String> {
     })
 }
 
-/// The commit that is checked out, when what images are made of is as in it. One question: git's start is a good
-/// part of a build with nothing to do.
+/// The commit that is checked out, when what images are made of is as in it.
 fn git_revision(root: &Path, reporter: &Arc<dyn Reporter>) -> Option<String> {
+    commit(root, reporter).filter(|commit| !commit.ends_with(DIRTY))
+}
+
+/// The commit that is checked out, with `-dirty` behind it when what images are made of is not as in it. One
+/// question: git's start is a good part of a build with nothing to do.
+pub fn commit(root: &Path, reporter: &Arc<dyn Reporter>) -> Option<String> {
     let mut git = std::process::Command::new("git");
     git.arg("-C").arg(root).args(["status", "--porcelain=v2", "--branch", "--"]);
     let output = git.args([perijove_build::config::FILE, "images"]).output().ok()?;
     if output.status.success() {
-        return clean_revision(&String::from_utf8_lossy(&output.stdout));
+        return revision(&String::from_utf8_lossy(&output.stdout));
     }
     // git does not trust a checkout of another user, and its settings could run programs: neither do we. Where
     // there is no checkout there is nothing to say.
@@ -120,11 +132,12 @@ fn git_revision(root: &Path, reporter: &Arc<dyn Reporter>) -> Option<String> {
     None
 }
 
-/// The commit in git's answer (git-status(1), "Porcelain Format Version 2"); `None` when it lists a change.
-fn clean_revision(status: &str) -> Option<String> {
+/// The commit in git's answer (git-status(1), "Porcelain Format Version 2"), marked when it lists a change.
+fn revision(status: &str) -> Option<String> {
     let (headers, changes): (Vec<&str>, Vec<&str>) = status.lines().partition(|line| line.starts_with("# "));
     let commit = headers.iter().find_map(|line| line.strip_prefix("# branch.oid "))?;
-    (changes.is_empty() && commit != "(initial)").then(|| commit.to_owned())
+    let mark = if changes.is_empty() { "" } else { DIRTY };
+    (commit != "(initial)").then(|| format!("{commit}{mark}"))
 }
 
 #[cfg(test)]
@@ -132,16 +145,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_clean_tree_has_a_revision() {
+    fn a_changed_tree_is_not_its_commit() {
         let clean = "# branch.oid 1234abcd\n# branch.head main\n";
-        for (case, status, revision) in [
+        for (case, status, expected) in [
             ("clean", clean.to_owned(), Some("1234abcd")),
-            ("changed", format!("{clean}1 .M N... 100644 100644 100644 1 2 images/hub/debs.in\n"), None),
-            ("untracked", format!("{clean}? images/hub/new\n"), None),
+            (
+                "changed",
+                format!("{clean}1 .M N... 100644 100644 100644 1 2 images/hub/debs.in\n"),
+                Some("1234abcd-dirty"),
+            ),
+            ("untracked", format!("{clean}? images/hub/new\n"), Some("1234abcd-dirty")),
             ("no commit", "# branch.oid (initial)\n# branch.head main\n".to_owned(), None),
             ("not git's", String::new(), None),
         ] {
-            assert_eq!(clean_revision(&status).as_deref(), revision, "{case}");
+            assert_eq!(revision(&status).as_deref(), expected, "{case}");
         }
     }
 }

@@ -19,9 +19,15 @@ pub struct Candidate {
     pub digest: Digest,
     /// Digest of all that it holds and does, without times and commits.
     pub key: Digest,
-    /// The commit.
+    /// The commit; with [`DIRTY`] behind it where the working tree differs from it.
     pub revision: Option<String>,
+    /// Digest of what a tag that may move named as this image's base, where it stands on one: all else follows
+    /// from the commit.
+    pub base: Option<String>,
 }
+
+/// Behind the commit of a working tree that differs from it: that is not the commit.
+pub const DIRTY: &str = "-dirty";
 
 /// A build that a repository has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub struct Build {
     pub key: Option<Digest>,
     /// The commit in its annotations.
     pub revision: Option<String>,
+    /// The base's digest in its annotations.
+    pub base: Option<String>,
 }
 
 /// What one repository has of an image.
@@ -58,6 +66,47 @@ pub struct Decision {
     pub digest: Digest,
     /// Whether the build is there already, in some registry.
     pub released: bool,
+    /// Why it is released, or not.
+    pub why: Why,
+    /// The build that it follows, or that it is.
+    pub previous: Option<String>,
+    /// The commit of the newest build of this version.
+    pub previous_revision: Option<String>,
+}
+
+/// Why an image is released, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It holds or does something else than the newest build.
+    Changed,
+    /// Its newest build holds and does the same.
+    Unchanged,
+    /// Its commit was released already, and what it stands on has not moved since.
+    SameCommit,
+    /// Its newest build is of a later commit: this is a pipeline that was run again.
+    Older,
+}
+
+impl Why {
+    /// Whether the image gets a new build.
+    pub fn is_new(self) -> bool {
+        self == Why::Changed
+    }
+}
+
+/// How the commit that is released stands to one that was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kinship {
+    /// It comes after it.
+    After,
+    /// It comes before it.
+    Before,
+    /// Neither: a branch that was force-pushed, or another branch.
+    Apart,
+    /// git does not know the other commit, as in a shallow clone.
+    Unknown,
 }
 
 /// What the branch may do.
@@ -67,24 +116,31 @@ pub struct Branch {
     pub moves_latest: bool,
 }
 
-/// One decision an image. `states` holds, for each candidate, what every registry has of it.
+/// What a plan is made of, besides the images.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// For each image, what every registry has of it.
+    pub states: BTreeMap<String, Vec<State>>,
+    /// How the commit that is released stands to those of the newest builds, as far as that was asked.
+    pub kinships: BTreeMap<String, Kinship>,
+}
+
+/// One decision an image.
 ///
-/// An image whose newest build has the candidate's key is not released again. All others get one number: the
-/// smallest that is free for each of them, and not below the number under which a part of the same commit went out
-/// already (a release that was cut off goes on under its number).
-pub fn plan(
-    candidates: &[Candidate],
-    states: &BTreeMap<String, Vec<State>>,
-    branch: Branch,
-) -> Result<Vec<Decision>> {
+/// An image is not released again when its newest build has the candidate's key, when its commit is one of those
+/// of the builds looked at and its base has not moved since, or when its commit comes before that of the newest
+/// build. All others get one number: the smallest that is free for each of them, and not below the number under
+/// which a part of the same commit went out already (a release that was cut off goes on under its number).
+pub fn plan(candidates: &[Candidate], observed: &Observed, branch: Branch) -> Result<Vec<Decision>> {
     let nothing = Vec::new();
-    let of = |candidate: &Candidate| states.get(&candidate.image).unwrap_or(&nothing);
-    let released: Vec<Option<&Build>> = candidates.iter().map(|c| released(c, of(c))).collect();
+    let of = |candidate: &Candidate| observed.states.get(&candidate.image).unwrap_or(&nothing);
+    let released: Vec<Option<(&Build, Why)>> =
+        candidates.iter().map(|c| released(c, of(c), &observed.kinships)).collect();
     let mut number = String::from("0");
     for (candidate, found) in candidates.iter().zip(&released) {
         let least = match found {
             None => next_build(&candidate.version, names(of(candidate)), false)?,
-            Some(build) if build.revision.is_some() && build.revision == candidate.revision => {
+            Some((build, _)) if build.revision.is_some() && build.revision == candidate.revision => {
                 build.tag[candidate.version.len()..].trim_start_matches('-').to_owned()
             }
             Some(_) => continue,
@@ -95,13 +151,19 @@ pub fn plan(
     }
     let mut decisions = Vec::new();
     for (candidate, found) in candidates.iter().zip(released) {
+        let why = found.map_or(Why::Changed, |(_, why)| why);
+        let found = found.map(|(build, _)| build);
         let tag = found.map_or_else(|| format!("{}-{number}", candidate.version), |build| build.tag.clone());
+        let previous = found.map_or_else(|| previous(&tag, names(of(candidate))), |build| Some(&build.tag));
         let mut aliases = perijove_tags::aliases(&tag, names(of(candidate)))?;
         aliases.retain(|alias| *alias != tag && (branch.moves_latest || alias != "latest"));
         decisions.push(Decision {
             image: candidate.image.clone(),
             digest: found.map_or(&candidate.digest, |build| &build.digest).clone(),
             released: found.is_some(),
+            why,
+            previous: previous.map(str::to_owned),
+            previous_revision: newest_build(candidate, of(candidate)).and_then(|b| b.revision.clone()),
             tag,
             aliases,
         });
@@ -109,12 +171,61 @@ pub fn plan(
     Ok(decisions)
 }
 
-/// The build that holds what the candidate holds, if nothing newer of its version is there.
-fn released<'s>(candidate: &Candidate, states: &'s [State]) -> Option<&'s Build> {
+/// The build that makes another one needless, and why.
+fn released<'s>(
+    candidate: &Candidate,
+    states: &'s [State],
+    kinships: &BTreeMap<String, Kinship>,
+) -> Option<(&'s Build, Why)> {
     let newest = newest(candidate, states)?;
-    let builds = states.iter().flat_map(|state| &state.builds);
-    let mut same = builds.filter(|build| build.tag == newest);
-    same.find(|build| build.key.as_ref() == Some(&candidate.key))
+    let builds = || states.iter().flat_map(|state| &state.builds);
+    let mut newest_builds = builds().filter(|build| build.tag == newest);
+    if let Some(same) = newest_builds.clone().find(|build| build.key.as_ref() == Some(&candidate.key)) {
+        return Some((same, Why::Unchanged));
+    }
+    let commit = candidate.revision.as_deref().filter(|revision| !revision.ends_with(DIRTY))?;
+    let of_commit = |build: &&Build| {
+        let moved = candidate.base.is_some() && build.base.is_some() && build.base != candidate.base;
+        build.revision.as_deref() == Some(commit) && !moved
+    };
+    if let Some(same) = newest_builds.clone().find(of_commit) {
+        return Some((same, Why::SameCommit));
+    }
+    // A build of this commit with newer ones above it: they are what is public, whatever made them.
+    let newest_build = newest_builds.next()?;
+    if newest_build.revision.as_deref() != Some(commit) && builds().any(|build| of_commit(&build)) {
+        return Some((newest_build, Why::SameCommit));
+    }
+    let before = newest_build.revision.as_ref().and_then(|revision| kinships.get(revision));
+    (before == Some(&Kinship::Before)).then_some((newest_build, Why::Older))
+}
+
+/// The commits that [`plan`] wants the kinship of: those of the newest builds, where they are others.
+pub fn commits_to_compare(
+    candidates: &[Candidate],
+    states: &BTreeMap<String, Vec<State>>,
+) -> BTreeSet<String> {
+    let newest = candidates.iter().filter_map(|candidate| {
+        let build = newest_build(candidate, states.get(&candidate.image)?)?;
+        build.revision.clone().filter(|revision| Some(revision) != candidate.revision.as_ref())
+    });
+    newest.filter(|revision| !revision.ends_with(DIRTY)).collect()
+}
+
+fn newest_build<'s>(candidate: &Candidate, states: &'s [State]) -> Option<&'s Build> {
+    let newest = newest(candidate, states)?;
+    states.iter().flat_map(|state| &state.builds).find(|build| build.tag == newest)
+}
+
+/// The greatest build below `tag`: what nodes have that will get `tag`.
+fn previous<'s>(tag: &str, names: impl Iterator<Item = &'s str>) -> Option<&'s str> {
+    let new = Tag::parse(tag).ok()?;
+    let builds = names.filter_map(|name| Tag::parse(name).ok());
+    let below = builds.filter(|old| {
+        // An opaque tag is compared with those of its own version alone (RULE.md, 7).
+        old.build().is_some() && old.partial_cmp(&new) == Some(std::cmp::Ordering::Less)
+    });
+    below.reduce(|best, tag| if tag > best { tag } else { best }).map(|tag| tag.text())
 }
 
 /// The greatest build of the candidate's version in any registry.
@@ -143,122 +254,4 @@ pub fn newest_builds<'s>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(mark: &str) -> Digest {
-        Digest::sha256(mark.as_bytes())
-    }
-
-    /// `hub 5.3.0 key commit`.
-    fn candidate(text: &str) -> Candidate {
-        let words: Vec<&str> = text.split(' ').collect();
-        Candidate {
-            image: words[0].to_owned(),
-            version: words[1].to_owned(),
-            digest: digest(&format!("{} {}", words[2], words[3])),
-            key: digest(words[2]),
-            revision: Some(words[3].to_owned()),
-        }
-    }
-
-    /// Tags, and after `|` the newest build with its key and commit.
-    fn state(text: &str) -> State {
-        let (tags, build) = text.split_once('|').unwrap_or((text, ""));
-        let words: Vec<&str> = build.split_whitespace().collect();
-        let builds = match words[..] {
-            [tag, key, commit] => vec![Build {
-                tag: tag.to_owned(),
-                digest: digest(&format!("{key} {commit}")),
-                key: Some(digest(key)),
-                revision: Some(commit.to_owned()),
-            }],
-            _ => Vec::new(),
-        };
-        State { tags: tags.split_whitespace().map(str::to_owned).collect(), builds }
-    }
-
-    fn shown(candidates: &[&str], states: &[(&str, &[&str])], moves_latest: bool) -> Vec<String> {
-        let candidates: Vec<Candidate> = candidates.iter().map(|text| candidate(text)).collect();
-        let states = states.iter().map(|(image, all)| {
-            ((*image).to_owned(), all.iter().map(|text| state(text)).collect::<Vec<State>>())
-        });
-        let decisions = plan(&candidates, &states.collect(), Branch { moves_latest }).unwrap();
-        let shown = decisions.iter().map(|d| {
-            format!("{} {}{} {}", d.image, if d.released { "=" } else { "+" }, d.tag, d.aliases.join(","))
-        });
-        shown.collect()
-    }
-
-    #[test]
-    fn plans() {
-        let hub = "hub 5.3.0 new c2";
-        for (case, candidates, states, latest, expected) in [
-            ("the first", &[hub][..], &[][..], true, &["hub +5.3.0-0 5.3.0,5.3,5,latest"][..]),
-            (
-                "the next",
-                &[hub],
-                &[("hub", &["5.3.0-0 5.3.0 5.3 5 latest|5.3.0-0 old c1"][..])],
-                true,
-                &["hub +5.3.0-1 5.3.0,5.3,5,latest"],
-            ),
-            (
-                "nothing changed",
-                &[hub],
-                &[("hub", &["5.3.0-0 5.3.0 5.3 5 latest|5.3.0-0 new c1"])],
-                true,
-                &["hub =5.3.0-0 5.3.0,5.3,5,latest"],
-            ),
-            (
-                "one number for all images and registries",
-                &[hub, "lab 4.5.0 new c2"],
-                &[("hub", &["5.3.0-3|5.3.0-3 old c1", "5.3.0-5"]), ("lab", &["4.5.0-1|4.5.0-1 old c1"])],
-                true,
-                &["hub +5.3.0-6 5.3.0,5.3,5,latest", "lab +4.5.0-6 4.5.0,4.5,4,latest"],
-            ),
-            (
-                "an image that did not change keeps its build",
-                &[hub, "lab 4.5.0 old c2"],
-                &[("hub", &["5.3.0-3|5.3.0-3 old c1"]), ("lab", &["4.5.0-7|4.5.0-7 old c1"])],
-                true,
-                &["hub +5.3.0-4 5.3.0,5.3,5,latest", "lab =4.5.0-7 4.5.0,4.5,4,latest"],
-            ),
-            (
-                "a release that was cut off goes on under its number",
-                &[hub, "lab 4.5.0 new c2"],
-                &[("hub", &["5.3.0-3|5.3.0-3 new c2"]), ("lab", &["4.5.0-1|4.5.0-1 old c1"])],
-                true,
-                &["hub =5.3.0-3 5.3.0,5.3,5,latest", "lab +4.5.0-3 4.5.0,4.5,4,latest"],
-            ),
-            (
-                "back to what was before the newest build is a release",
-                &["hub 5.3.0 old c3"],
-                &[("hub", &["5.3.0-0 5.3.0-1|5.3.0-1 new c2"])],
-                true,
-                &["hub +5.3.0-2 5.3.0,5.3,5,latest"],
-            ),
-            (
-                "a backport takes no newer alias",
-                &["hub 4.1.6 new c2"],
-                &[("hub", &["5.3.0-0 5.3.0 5.3 5 latest 4.1.5-0"])],
-                true,
-                &["hub +4.1.6-0 4.1.6,4.1,4"],
-            ),
-            (
-                "another branch than the default never takes latest",
-                &["hub 4.1.6 new c2"],
-                &[("hub", &[])],
-                false,
-                &["hub +4.1.6-0 4.1.6,4.1,4"],
-            ),
-        ] {
-            assert_eq!(shown(candidates, states, latest), expected, "{case}");
-        }
-    }
-
-    #[test]
-    fn the_newest_builds_come_first() {
-        let tags = ["5.3.0-2", "5.3.0-10", "5.3.0", "5.3.0-9", "5.3.1-0", "main", "5.3.0-10"];
-        assert_eq!(newest_builds("5.3.0", tags, 2), ["5.3.0-10", "5.3.0-9"]);
-    }
-}
+mod tests;

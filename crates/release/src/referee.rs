@@ -32,13 +32,16 @@ pub struct Refuses {
 }
 
 /// The known ones. A refusal that fits none is an error, never a lost race.
+///
+/// GitHub's registry has no immutable tags. Azure's locks and Google's immutable tags refuse too, but no public source
+/// says in which words: until one does, what they answer is an error, and the tag that was looked for before is safe.
 pub const TABLE: &[Refuses] = &[
     Refuses {
         who: "Perijove's embedded registry, --create-only",
         status: 409,
-        code: None,
-        says: "",
-        source: "INTERFACE: a second PUT with another digest answers 409",
+        code: Some("DENIED"),
+        says: "is create-only",
+        source: "docs/registry.md; crates/registry/src/http/errors.rs, Kind::Conflict",
     },
     Refuses {
         who: "Amazon ECR, tag immutability",
@@ -53,7 +56,8 @@ pub const TABLE: &[Refuses] = &[
         status: 412,
         code: None,
         says: "immutable",
-        source: "github.com/goharbor/harbor/pull/9427: StatusPreconditionFailed, configured as immutable",
+        source: "github.com/goharbor/harbor: src/server/middleware/immutable, ErrImmutable: Failed to process request due \
+                 to 'repository:tag' configured as immutable; PreconditionCode is 412",
     },
     Refuses {
         who: "Mirantis Secure Registry and Docker Trusted Registry, immutable repositories",
@@ -72,23 +76,32 @@ pub const TABLE: &[Refuses] = &[
     Refuses {
         who: "Quay, immutable tags",
         status: 409,
-        code: None,
+        code: Some("TAG_IMMUTABLE"),
         says: "",
-        source: "RFC 9110, section 15.5.10: the request conflicts with the state of the resource",
+        source: "github.com/quay/quay: endpoints/v2/errors.py, TagImmutable: tag is immutable and cannot be overwritten",
+    },
+    Refuses {
+        who: "Quay, a tag that was pushed already",
+        status: 409,
+        code: Some("TAG_ALREADY_EXISTS"),
+        says: "",
+        source: "github.com/quay/quay: endpoints/v2/errors.py, TagAlreadyExists: tag was already pushed",
     },
     Refuses {
         who: "Docker Hub, immutable tags",
         status: 403,
         code: None,
         says: "immutable",
-        source: "docs.docker.com/docker-hub/repos/manage/hub-images/immutable-tags",
+        source: "docs.docker.com/docker-hub/repos/manage/hub-images/immutable-tags; the status from \
+                 github.com/docker/hub-feedback/issues/2466",
     },
     Refuses {
         who: "GitLab, immutable container tags",
-        status: 403,
-        code: None,
-        says: "immutable",
-        source: "docs.gitlab.com/user/packages/container_registry/immutable_container_tags",
+        status: 401,
+        code: Some("IMMUTABLE_TAG"),
+        says: "",
+        source: "gitlab.com/gitlab-org/container-registry: registry/api/v2/errors.go, ErrorCodeImmutableTag: tag is \
+                 immutable",
     },
 ];
 

@@ -1,9 +1,9 @@
 //! Real servers and made packages for the tests.
 //!
-//! `web` answers as a test says; `packages` makes wheels and Debian packages and serves them as an index and a
+//! `web` answers as a test says, `front` stands between a client and a registry; `packages` makes wheels and Debian packages and serves them as an index and a
 //! mirror would; `repository` is an image repository with locks of such packages; `program` runs the built
 //! binary in an environment that the test decides; `registry` is the embedded registry as a process and `peer` Debian's; `layout`
-//! reads what was built.
+//! reads what was built; `workflow` runs workflows of GitHub Actions as GitHub would.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
+pub mod front;
 pub mod layout;
 pub mod packages;
 pub mod peer;
@@ -18,6 +19,7 @@ pub mod program;
 pub mod registry;
 pub mod repository;
 pub mod web;
+pub mod workflow;
 
 /// Says that `test` is skipped and why; where `CI` is `true` everything must be there, and it fails instead.
 pub fn skip(test: &str, why: &str) {

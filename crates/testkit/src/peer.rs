@@ -19,8 +19,17 @@ impl Peer {
         Self::start_with(test, |_| String::new())
     }
 
+    /// Starts one that lets nobody delete.
+    pub fn start_without_delete(test: &str) -> Option<Self> {
+        Self::start_as(test, false, |_| String::new())
+    }
+
     /// Starts one with more lines of configuration, which may name files of its folder.
     pub fn start_with(test: &str, more: impl Fn(&Path) -> String) -> Option<Self> {
+        Self::start_as(test, true, more)
+    }
+
+    fn start_as(test: &str, delete: bool, more: impl Fn(&Path) -> String) -> Option<Self> {
         if !crate::has(test, "docker-registry") {
             return None;
         }
@@ -32,7 +41,7 @@ impl Peer {
             let address = format!("127.0.0.1:{port}");
             let config = format!(
                 "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-                 storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+                 storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: {delete}}}}}\n\
                  http: {{addr: \"{address}\", secret: test}}\n{}",
                 root.display(),
                 more(folder.path())

@@ -1,9 +1,10 @@
 //! Images from a Dockerfile: an existing builder makes the layers, the rest goes the way of every image.
 //!
-//! `settings` and `context` check and name the inputs, `ground` is the base; `tool` chooses the builder, `order` is
+//! `settings` and `context` check and name the inputs, `ground` is the base, `bases` reads FROM; `tool` chooses the builder, `order` is
 //! its command line, `workshop` runs it, `kept` keeps what it made; `opened` reads images of others. One platform after the other: the builder, its output as an image
 //! layout, layers of the base put back as the base has them; then index, annotations and SBOM as for all images.
 
+mod bases;
 mod context;
 mod ground;
 mod kept;
@@ -15,7 +16,7 @@ mod workshop;
 
 use std::collections::BTreeMap;
 
-use perijove_oci::{Digest, Platform, Reference, layout, media};
+use perijove_oci::{Digest, Event, Platform, Reference, layout, media};
 
 pub(crate) use settings::conflict;
 pub use tool::Tool;
@@ -62,7 +63,10 @@ impl Builder {
         let version = Locks::read(&self.config, name)?.version(&self.config, name)?;
         let (config, image, path) = (self.config.clone(), name.to_owned(), dockerfile.to_owned());
         let context = blocking(move || Context::read(&config, &image, &path)).await?;
-        let (grounds, base) = self.grounds(name, platforms, previous).await?;
+        let (grounds, mut base) = self.grounds(name, platforms, previous).await?;
+        if base.is_none() && self.follow_bases {
+            base = self.moving_base(&context).await?;
+        }
         let ground = grounds.first().and_then(Option::as_ref);
         let facts = Facts { base, ..self.facts(name, &version, ground.map(|g| &g.image.parsed))? };
         let mut tasks = Vec::new();
@@ -110,11 +114,32 @@ impl Builder {
             dockerfile,
             context: &context.digest,
             arguments: &arguments,
-            base: ground.map(|ground| Digest::sha256(&ground.image.config)).as_ref(),
+            base: match (ground, &facts.base) {
+                (Some(ground), _) => Some(Digest::sha256(&ground.image.config)),
+                (None, Some((_, moving))) => moving.parse().ok(),
+                (None, None) => None,
+            }
+            .as_ref(),
             compression: self.cache.compression().extension(),
         }
         .key()?;
         Ok(Task { name, platform, context, ground, arguments, epoch, key })
+    }
+
+    /// What the tag in the Dockerfile's FROM names now. Where its registry does not say, a warning: the image is
+    /// then known by its other inputs alone.
+    async fn moving_base(&self, context: &Context) -> Result<Option<(String, String)>> {
+        let text = std::fs::read_to_string(&context.dockerfile).map_err(Error::io(&context.dockerfile))?;
+        let Some(reference) = bases::moving(&text) else { return Ok(None) };
+        match self.client.head(&reference).await {
+            Ok(found) => Ok(found.map(|found| (reference.to_string(), found.digest.to_string()))),
+            Err(error) => {
+                let warning =
+                    format!("{}: whether FROM {reference} moved is not known: {error}", context.shown);
+                self.client.reporter().report(Event::Warning(warning));
+                Ok(None)
+            }
+        }
     }
 
     /// What was made of the same inputs before: what is public counts more than what lies here.

@@ -44,6 +44,11 @@ impl Access {
         Self::new(registry, repository, "pull,push")
     }
 
+    /// To delete from the repository (`delete` is what registries with tokens call it).
+    pub fn delete(registry: &str, repository: &str) -> Self {
+        Self::new(registry, repository, "pull,push,delete")
+    }
+
     fn new(registry: &str, repository: &str, actions: &str) -> Self {
         let scopes = BTreeSet::from([format!("repository:{repository}:{actions}")]);
         Access { registry: registry.to_owned(), repository: repository.to_owned(), scopes }

@@ -1,8 +1,10 @@
 //! The registry client (distribution-spec 1.1): reading, writing, and what every request goes through.
 //!
-//! Reading is in `read`, `download` and `referrers`; writing in `upload` (blobs) and `put` (manifests);
+//! Reading is in `read`, `download` and `referrers`; writing in `upload` (blobs), `put` (manifests) and
+//! `delete`;
 //! `crate::push` and `crate::pull` move whole images with them.
 
+mod delete;
 mod download;
 pub mod endpoint;
 pub mod link;
@@ -25,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::reference::Reference;
 use crate::report::Reporter;
 
+pub use delete::Deleted;
 pub(crate) use download::permissions;
 pub use put::{Put, TAGS_AT_ONCE};
 pub use read::Fetched;

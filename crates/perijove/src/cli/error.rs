@@ -45,6 +45,13 @@ impl From<perijove_tags::Refusal> for CliError {
     }
 }
 
+impl From<perijove_init::Error> for CliError {
+    fn from(error: perijove_init::Error) -> Self {
+        let code = if error.is_usage() { 2 } else { 1 };
+        CliError { message: error.to_string(), hint: error.hint(), code }
+    }
+}
+
 impl From<perijove_release::Error> for CliError {
     fn from(error: perijove_release::Error) -> Self {
         CliError { message: error.to_string(), hint: error.hint(), code: 1 }

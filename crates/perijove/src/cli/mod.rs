@@ -3,8 +3,12 @@
 mod build;
 mod demo;
 pub mod error;
+mod init;
 mod lock;
 mod migrate;
+mod plan;
+mod prepared;
+mod pull_request;
 mod reference;
 mod registry;
 mod release;
@@ -58,12 +62,18 @@ pub enum Format {
     Text,
     /// One JSON object
     Json,
+    /// For pull requests and job summaries: `plan` and `release`
+    Markdown,
 }
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Write an image repository with pipelines: release, pull requests, scheduled refresh
+    Init(init::Arguments),
     /// Write the images' locks: debs.lock, requirements.txt, package-lock.json
     Lock(lock::Arguments),
+    /// Say what a release of the locks would do, and what it changes
+    Plan(prepared::What),
     /// Build images from their locks
     Build(build::Arguments),
     /// Run the images' own checks
@@ -179,10 +189,18 @@ fn interrupted() -> CliError {
 }
 
 async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    if global.format == Format::Markdown && !matches!(verb, Verb::Plan(_) | Verb::Release(_)) {
+        return Err(CliError::usage(
+            "this verb has no markdown",
+            "`plan` and `release` do; use --format text or json",
+        ));
+    }
     if let Some(limit) = crate::settings::http_timeout()? {
         perijove_oci::http::allow_silence(limit);
     }
     match verb {
+        Verb::Init(arguments) => init::run(arguments, global, ui).await,
+        Verb::Plan(arguments) => plan::run(arguments, global, ui).await,
         Verb::Lock(arguments) => lock::run(arguments, global, ui).await,
         Verb::Build(arguments) => build::run(arguments, global, ui).await,
         Verb::Test(arguments) => test::run(arguments, global, ui).await,

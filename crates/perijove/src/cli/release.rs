@@ -1,192 +1,242 @@
 //! `perijove release`: plan → build → test → claim → push → alias → verify.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use perijove_build::Built;
-use perijove_oci::Reference;
-use perijove_release::plan::{Branch, Candidate, Decision};
-use perijove_release::record::Record;
-use perijove_release::run::{Image, Release, Step};
-use perijove_runtime::check::Verdict;
+use perijove_release::markdown;
+use perijove_release::plan::{Decision, Why};
+use perijove_release::record::{Checked, Planned, Record, Released, Repository, Times, Verdict};
+use perijove_release::run::{Attempt, RACES, Step};
+use perijove_runtime::check;
 use perijove_runtime::{Engine, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome, repository, test};
-use crate::settings;
+use super::plan::describe;
+use super::prepared::{self, Prepared, prepare};
+use super::{Global, Outcome, pull_request, test};
 use crate::ui::{Ui, seconds};
 
 /// Flags of `release`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The images; all of them where none is named
-    images: Vec<String>,
+    #[command(flatten)]
+    pub common: prepared::What,
     /// Say what would be done, and do nothing that others see
     #[arg(long)]
     dry_run: bool,
-    /// Where the images go, as REGISTRY/NAMESPACE; perijove.toml says it otherwise (may be given several times)
-    #[arg(long, value_name = "REGISTRY", env = "PERIJOVE_REGISTRIES", value_delimiter = ',')]
-    registry: Vec<String>,
-    /// The branch of this release; pipelines and git say it otherwise
-    #[arg(long, env = "PERIJOVE_BRANCH")]
-    branch: Option<String>,
-    /// The commit for the images' annotations; git says it otherwise
-    #[arg(long, env = "PERIJOVE_REVISION")]
-    revision: Option<String>,
+    /// Remove what was pushed for the pull request
+    #[arg(long, requires = "pull_request")]
+    pub close: bool,
+    /// Where a pull request's images go, as REGISTRY/NAMESPACE; perijove.toml says it otherwise
+    #[arg(long, value_name = "REGISTRY", env = "PERIJOVE_STAGING")]
+    pub staging: Option<String>,
+    /// Write a pull request's images to this folder, as IMAGE-TAG.tar (oci-archive)
+    #[arg(long, value_name = "DIR", requires = "pull_request")]
+    pub output: Option<PathBuf>,
+    /// Write the release record to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Write release notes to this file, in markdown
+    #[arg(long, value_name = "FILE")]
+    pub notes: Option<PathBuf>,
     /// What runs the checks: auto, docker, podman, runc or builtin
     #[arg(long, default_value = "auto", env = "PERIJOVE_RUNTIME")]
-    runtime: Wanted,
+    pub runtime: Wanted,
 }
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
+    if let Some(number) = arguments.common.pull_request {
+        return pull_request::run(&arguments, number, global, ui).await;
+    }
     let start = Instant::now();
-    let config = repository(global, ui)?;
-    let names = config.select(&arguments.images)?;
-    let registries =
-        if arguments.registry.is_empty() { config.repository.registries.clone() } else { arguments.registry };
-    if registries.is_empty() {
-        return Err(CliError::usage(
-            "no registry to release to",
-            "set `registries` in perijove.toml, or name one with --registry",
-        ));
-    }
-    let branch = settings::branch(&config.root, arguments.branch);
-    let moves_latest =
-        config.repository.default_branch.is_none() || config.repository.default_branch == branch;
-    let builder = settings::builder(config, None, arguments.revision, &ui.reporter())?;
-    let mut builts = Vec::new();
-    let mut images = Vec::new();
-    for name in &names {
-        let repos = repositories(&registries, name)?;
-        let locks = perijove_build::locks::Locks::read(&builder.config, name)?;
-        let version = locks.version(&builder.config, name)?;
-        // What nodes have: the newest build of this version, else of any.
-        let previous: Vec<Reference> = repos
-            .iter()
-            .take(1)
-            .flat_map(|repo| [repo.with_tag(&version), repo.with_tag("latest")])
-            .collect();
-        let built = builder.build(name, &builder.config.repository.platforms, &previous).await?;
-        images.push(Image {
-            candidate: candidate(&built, builder.revision.as_ref()),
-            content: built.content.clone(),
-            repos,
-        });
-        builts.push(built);
-    }
+    let prepared = prepare(&arguments.common, true, global, ui).await?;
+    let kinship = |theirs: &str| prepared.kinship(theirs);
     let observe = |step: &Step| ui.status(&step.to_string());
-    let release = Release {
-        client: &builder.client,
-        images: &images,
-        branch: Branch { moves_latest },
-        observe: &observe,
-    };
+    let release = prepared.release(&kinship, &observe);
+    let mut record = empty(&prepared, None);
     if release.is_done().await? {
         let digests: Vec<String> =
-            images.iter().map(|i| format!("{} {}", i.candidate.image, i.candidate.digest)).collect();
+            prepared.builts.iter().map(|built| format!("{} {}", built.name, built.digest)).collect();
         ui.status(&format!("nothing to release: all repositories have {}", digests.join(", ")));
-        ui.result(
-            "",
-            &json!({ "images": [], "nothing_to_release": true, "seconds": start.elapsed().as_secs_f64() }),
+        record.seconds = start.elapsed().as_secs_f64();
+        return report(&record, &arguments, ui);
+    }
+    let mut decisions = timed(&mut record.times.plan_seconds, release.plan()).await?;
+    record.warnings = prepared.all_warnings(&decisions);
+    for warning in &record.warnings {
+        ui.warning(warning);
+    }
+    if arguments.dry_run {
+        let planned = prepared.compare(&decisions).await?;
+        let steps: Vec<String> = release.steps(&decisions).iter().map(ToString::to_string).collect();
+        let text: Vec<String> = planned.iter().map(describe).chain(steps.iter().cloned()).collect();
+        ui.report(
+            &text.join("\n"),
+            &format!("```\n{}\n```", steps.join("\n")),
+            &json!({ "images": planned, "steps": steps, "warnings": record.warnings }),
         )?;
         return Ok(Outcome::Done);
     }
-    let decisions = release.plan().await?;
-    if arguments.dry_run {
-        let steps: Vec<String> = release.steps(&decisions).iter().map(ToString::to_string).collect();
-        ui.result(&steps.join("\n"), &json!({ "images": decisions, "steps": steps }))?;
-        return Ok(Outcome::Done);
-    }
-    let (mut tested, mut engine) = (Vec::new(), None);
-    for (built, decision) in builts.iter().zip(&decisions) {
-        if decision.released {
-            ui.status(&format!("{}: nothing changed since {}", decision.image, decision.tag));
-            continue;
-        }
-        if builder.config.image(&built.name)?.test.is_empty() {
-            ui.status(&format!("{}: no checks in perijove.toml", built.name));
-            continue;
-        }
-        // Chosen once, and only where there is something to check: runtimes are tried before they are taken.
-        let engine = match &engine {
-            Some(engine) => engine,
-            None => engine.insert(test::engine(arguments.runtime, ui).await?),
-        };
-        if !check(&builder, engine, built, ui, &mut tested).await? {
+    let mut tests =
+        Tests { prepared: &prepared, wanted: arguments.runtime, engine: None, tested: Vec::new() };
+    let mut done = None;
+    for _ in 0..RACES {
+        record.checks.extend(timed(&mut record.times.test_seconds, tests.run(&decisions, ui)).await?);
+        if record.checks.iter().any(|check| check.result == Verdict::Failed) {
+            record.seconds = start.elapsed().as_secs_f64();
+            files(&record, &markdown::summary(&record), &arguments)?;
+            let names: Vec<&str> = failed(&record.checks);
             return Err(CliError::failed(
-                format!("{}: a check failed, so nothing is public", built.name),
+                format!("{}: a check failed, so nothing is public", names.join(", ")),
                 "run `perijove test` to see it again",
             ));
         }
+        // Read before the release, for afterwards the build before it is another.
+        let planned = prepared.compare(&decisions).await?;
+        match release.attempt(&decisions).await? {
+            Attempt::Done(repositories, times) => {
+                let Times { push_seconds, claim_seconds, verify_seconds, .. } = times;
+                record.times = Times { push_seconds, claim_seconds, verify_seconds, ..record.times };
+                done = Some((planned, repositories));
+                break;
+            }
+            Attempt::Lost(tag) => record.overwritten.extend(tag),
+        }
+        decisions = timed(&mut record.times.plan_seconds, release.plan()).await?;
     }
-    let record = release.run().await?;
-    report(&record, &decisions, &tested, builder.revision.as_ref(), start, ui)
+    let (planned, repositories) = done.ok_or(perijove_release::Error::Races { number: RACES })?;
+    record.nothing_to_release = decisions.iter().all(|decision| decision.released);
+    record.images = planned.into_iter().zip(repositories).map(|(p, r)| released(p, r)).collect();
+    record.pushed_bytes = prepared.builder.client.sent_bytes();
+    record.seconds = start.elapsed().as_secs_f64();
+    let word = if record.nothing_to_release { "nothing to release" } else { "released" };
+    ui.status(&format!("{word} in {}", seconds(record.seconds)));
+    report(&record, &arguments, ui)
 }
 
-/// `<registry>/<image name>` for each registry.
-fn repositories(registries: &[String], image: &str) -> Result<Vec<Reference>, CliError> {
-    let one = |registry: &String| {
-        format!("{}/{image}", registry.trim_end_matches('/')).parse::<Reference>().map_err(|e| {
-            CliError::usage(
-                e.to_string(),
-                "a registry is a host with an optional port and a namespace: quay.io/example",
-            )
-        })
-    };
-    registries.iter().map(one).collect()
-}
-
-fn candidate(built: &Built, revision: Option<&String>) -> Candidate {
-    Candidate {
-        image: built.name.clone(),
-        version: built.version.clone(),
-        digest: built.digest.clone(),
-        key: built.key.clone(),
-        revision: revision.cloned(),
+/// A record of nothing so far.
+pub fn empty(prepared: &Prepared, pull_request: Option<u64>) -> Record {
+    Record {
+        commit: prepared.builder.revision.clone(),
+        branch: prepared.branch.clone(),
+        pull_request,
+        nothing_to_release: true,
+        images: Vec::new(),
+        overwritten: Vec::new(),
+        checks: Vec::new(),
+        warnings: prepared.warnings.clone(),
+        pushed_bytes: 0,
+        seconds: 0.0,
+        times: Times { build_seconds: prepared.build_seconds, ..Times::default() },
     }
 }
 
-/// Runs the image's own checks against what will be tagged; whether none failed.
-async fn check(
-    builder: &perijove_build::Builder,
+/// One image of the record.
+pub fn released(planned: Planned, repositories: Vec<Repository>) -> Released {
+    Released { already_there: planned.decision.released, planned, repositories, archive: None }
+}
+
+/// Adds the time of `work` to `seconds`.
+pub async fn timed<T>(seconds: &mut f64, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let result = work.await;
+    *seconds += start.elapsed().as_secs_f64();
+    result
+}
+
+/// Names of the images with a failed check.
+pub fn failed(checks: &[Checked]) -> Vec<&str> {
+    let failed = checks.iter().filter(|check| check.result == Verdict::Failed);
+    let mut names: Vec<&str> = failed.map(|check| check.image.as_str()).collect();
+    names.dedup();
+    names
+}
+
+/// The images' own checks, each image's once.
+pub struct Tests<'a> {
+    pub prepared: &'a Prepared,
+    pub wanted: Wanted,
+    /// Chosen once, and only where there is something to check: runtimes are tried before they are taken.
+    pub engine: Option<Engine>,
+    pub tested: Vec<String>,
+}
+
+impl Tests<'_> {
+    /// Checks what gets a new build, and was not checked yet. After a lost race another image may have to.
+    pub async fn run(&mut self, decisions: &[Decision], ui: &Ui) -> Result<Vec<Checked>, CliError> {
+        let mut all = Vec::new();
+        let prepared = self.prepared;
+        for (built, decision) in prepared.builts.iter().zip(decisions) {
+            if self.tested.contains(&built.name) {
+                continue;
+            }
+            if decision.released {
+                ui.status(&match decision.why {
+                    Why::SameCommit => format!("{}: this commit was released already", decision.image),
+                    Why::Older => format!(
+                        "{}: {} is of a later commit: nothing is released over it",
+                        decision.image, decision.tag
+                    ),
+                    Why::Unchanged | Why::Changed => {
+                        format!("{}: nothing changed since {}", decision.image, decision.tag)
+                    }
+                });
+                continue;
+            }
+            self.tested.push(built.name.clone());
+            if prepared.builder.config.image(&built.name)?.test.is_empty() {
+                ui.status(&format!("{}: no checks in perijove.toml", built.name));
+                continue;
+            }
+            let engine = match &self.engine {
+                Some(engine) => engine,
+                None => self.engine.insert(test::engine(self.wanted, ui).await?),
+            };
+            all.extend(checks(prepared, engine, built, ui).await?);
+        }
+        Ok(all)
+    }
+}
+
+/// Runs an image's checks against exactly what will be tagged.
+async fn checks(
+    prepared: &Prepared,
     engine: &Engine,
     built: &Built,
     ui: &Ui,
-    tested: &mut Vec<serde_json::Value>,
-) -> Result<bool, CliError> {
+) -> Result<Vec<Checked>, CliError> {
     let layout = tempfile::tempdir()?;
+    let builder = &prepared.builder;
     let source = test::layout_of(builder, built, layout.path()).await?;
-    let mut fine = true;
+    let mut all = Vec::new();
     for platform in built.platforms.iter().map(|p| &p.platform) {
         for result in test::checks(builder, engine, built, &source, platform, &Spec::default()).await? {
-            fine &= !matches!(result.verdict, Verdict::Failed(_));
             ui.status(&test::line(&built.name, platform, &result));
-            tested.push(test::as_json(&built.name, platform, &result));
+            let (verdict, reason) = match result.verdict {
+                check::Verdict::Passed => (Verdict::Passed, None),
+                check::Verdict::Failed(reason) => (Verdict::Failed, Some(reason)),
+                check::Verdict::Untested(reason) => (Verdict::Untested, Some(reason)),
+            };
+            all.push(Checked {
+                image: built.name.clone(),
+                platform: platform.to_string(),
+                check: result.name,
+                result: verdict,
+                reason,
+                seconds: result.seconds,
+            });
         }
     }
-    Ok(fine)
+    Ok(all)
 }
 
-fn report(
-    record: &Record,
-    decisions: &[Decision],
-    tested: &[serde_json::Value],
-    revision: Option<&String>,
-    start: Instant,
-    ui: &Ui,
-) -> Result<Outcome, CliError> {
-    let took = start.elapsed().as_secs_f64();
+fn report(record: &Record, arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
     let mut lines = Vec::new();
-    for image in &record.images {
-        let word = if image.already_there { "was there" } else { "released" };
-        lines.push(format!(
-            "{} {word}: {} {} ({})",
-            image.image,
-            image.tag,
-            image.aliases.join(" "),
-            image.digest
-        ));
-        for repository in &image.repositories {
+    for Released { planned, repositories, .. } in &record.images {
+        lines.push(describe(planned));
+        for repository in repositories {
             let referee = match repository.referee {
                 Some(perijove_release::referee::Referee::Registry) => "the registry lets nobody overwrite it",
                 _ => "checked before and after; the registry would let others overwrite it",
@@ -194,14 +244,53 @@ fn report(
             lines.push(format!("  {}: {referee}", repository.repository));
         }
     }
-    let changed = decisions.iter().any(|decision| !decision.released);
-    ui.status(&format!("{} in {}", if changed { "released" } else { "nothing to release" }, seconds(took)));
-    ui.result(
-        &lines.join("\n"),
-        &json!({
-            "revision": revision, "images": record.images, "overwritten": record.overwritten,
-            "checks": tested, "seconds": took, "nothing_to_release": !changed,
-        }),
-    )?;
+    let summary = markdown::summary(record);
+    files(record, &summary, arguments)?;
+    ui.report(&lines.join("\n"), &summary, &json!(record))?;
     Ok(Outcome::Done)
+}
+
+/// Writes what pipelines want: the record, the notes, GitHub's outputs and job summary.
+pub fn files(record: &Record, summary: &str, arguments: &Arguments) -> Result<(), CliError> {
+    if let Some(path) = &arguments.record {
+        whole(path, &format!("{}\n", json!(record)))?;
+    }
+    if let Some(path) = &arguments.notes {
+        whole(path, &markdown::notes(record))?;
+    }
+    append("GITHUB_OUTPUT", &record.outputs())?;
+    append("GITHUB_STEP_SUMMARY", summary)
+}
+
+/// Puts a file in place, whole or not at all.
+fn whole(path: &Path, text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.as_file().set_permissions(mode)?;
+        file.persist(path).map_err(|e| e.error)
+    });
+    written.map(|_| ()).map_err(|e| {
+        CliError::failed(
+            format!("{}: {e}", path.display()),
+            "is the folder there, and writable? what was released stays released: run it again",
+        )
+    })
+}
+
+/// Appends to the file that a variable names, where it names one (GitHub, "Workflow commands").
+fn append(variable: &str, text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else { return Ok(()) };
+    let mut file = std::fs::OpenOptions::new();
+    file.append(true).create(true).open(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(
+        |e| {
+            CliError::failed(
+                format!("{variable}: {}: {e}", Path::new(&path).display()),
+                "unset it, or mend it",
+            )
+        },
+    )
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use perijove_oci::Reporter;
+pub use perijove_release::units::{bytes, seconds};
 
 use crate::cli::Format;
 use crate::cli::error::CliError;
@@ -64,10 +65,16 @@ impl Ui {
 
     /// A result, as text or as one JSON object.
     pub fn result(&self, text: &str, json: &serde_json::Value) -> Result<(), CliError> {
+        self.report(text, text, json)
+    }
+
+    /// A result that people may also want to read in a pull request.
+    pub fn report(&self, text: &str, markdown: &str, json: &serde_json::Value) -> Result<(), CliError> {
+        let text = if self.format == Format::Markdown { markdown.trim_end() } else { text };
         let line = match self.format {
             Format::Json => json.to_string(),
-            Format::Text if text.is_empty() => return Ok(()),
-            Format::Text => text.to_owned(),
+            Format::Text | Format::Markdown if text.is_empty() => return Ok(()),
+            Format::Text | Format::Markdown => text.to_owned(),
         };
         let mut out = std::io::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
@@ -84,6 +91,11 @@ impl Ui {
         }
     }
 
+    /// A line on stderr that people should look at.
+    pub fn warning(&self, line: &str) {
+        self.reporter.report(perijove_oci::Event::Warning(line.to_owned()));
+    }
+
     /// An error with its hint.
     pub fn error(&self, error: &CliError) {
         let paint = |code: &str, word: &str| {
@@ -95,19 +107,4 @@ impl Ui {
             let _ = writeln!(err, "{} {hint}", paint("1;36", "hint:"));
         }
     }
-}
-
-/// `12.3 MB`: decimal units, as registries count.
-pub fn bytes(count: u64) -> String {
-    match count {
-        0..1_000 => format!("{count} B"),
-        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
-        _ => format!("{:.2} GB", count as f64 / 1e9),
-    }
-}
-
-/// `0.08 s`, `12.3 s`.
-pub fn seconds(time: f64) -> String {
-    if time < 1.0 { format!("{time:.2} s") } else { format!("{time:.1} s") }
 }

@@ -13,7 +13,7 @@ fn a_wrong_perijove_toml() {
     assert_refusal!(scene, @r#"
     exit 2
     error: perijove.toml:8: unknown field `pyton`, expected one of `description`, `version-from`, `version`, `base`, `python`, `python-version`, `glibc`, `npm`, `files`, `user`, `user-name`, `home`, `directories`, `env`, `workdir`, `entrypoint`, `command`, `ports`, `labels`, `dockerfile`, `test`
-    hint: docs/configuration.md lists every key
+    hint: did you mean `python`? docs/configuration.md lists every key
     "#);
     scene.repository.write("perijove.toml", &APP.replace("trixie\" }", "trixie\" "));
     assert_refusal!(scene, @r#"
@@ -49,7 +49,7 @@ fn a_wrong_perijove_toml() {
     assert_refusal!(scene, @r#"
     exit 2
     error: [repository]: no perijove.toml here or in any folder above
-    hint: go to an image repository (or give its folder by -C), or write a perijove.toml: docs/configuration.md
+    hint: go to an image repository (or give its folder by -C), or make one: perijove init
     "#);
 }
 

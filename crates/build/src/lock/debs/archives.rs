@@ -7,6 +7,7 @@ use url::Url;
 
 use super::apt;
 use super::auth;
+use super::distributions;
 use super::proxy::Route;
 use super::text::{Archive, LockedDeb};
 use crate::{Error, Fetcher, Result};
@@ -70,13 +71,15 @@ impl Archives {
             return Ok(Archives::at(debian.clone(), security.clone()));
         }
         let (targets, proxies) = apt::ask().await?;
+        let description = std::fs::read_to_string(distributions::FILE).unwrap_or_default();
         let known = |archive: Archive| {
             let unknown = |reason: String| Error::Program {
                 program: "apt".to_owned(),
                 reason,
                 hint: apt::HINT.to_owned(),
             };
-            let site = apt::site(&targets, archive).ok_or_else(|| {
+            let described = || distributions::site(&description, archive);
+            let site = apt::site(&targets, archive).or_else(described).ok_or_else(|| {
                 unknown(format!("its sources have no archive `{}` of Debian", archive.name()))
             })?;
             let url =

@@ -16,6 +16,7 @@ pub mod auth;
 pub mod check;
 pub mod control;
 pub mod distil;
+pub mod distributions;
 pub mod exclude;
 pub mod index;
 pub mod input;

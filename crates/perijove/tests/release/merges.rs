@@ -1,113 +1,15 @@
-//! Releases against real registries: numbers, aliases, races, crashes, branches.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail at once, and print what they measured"
-)]
+//! Merges become builds with their aliases; races and crashes change nothing of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use perijove_oci::Reference;
-use perijove_oci::client::Client;
-use perijove_oci::report::Silent;
 use perijove_testkit::peer::Peer;
-use perijove_testkit::program::{Program, Ran};
 use perijove_testkit::registry::Registry;
 use perijove_testkit::repository::Repository;
-use serde_json::Value;
 
-const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
-
-/// What the embedded registry lets nobody overwrite.
-const BUILDS: &[&str] = &["--create-only", r"\d+\.\d+\.\d+.*-\d+"];
-
-/// Two images of plain files.
-fn repository(hub: &str, lab: &str, content: &str) -> Repository {
-    let image = |name: &str, version: &str| {
-        format!(
-            "[image.{name}]\nversion = \"{version}\"\nbase = {{ debian = \"trixie\" }}\nfiles = \"rootfs\"\ncommand = [\"/bin/{name}\"]\n"
-        )
-    };
-    let toml = format!(
-        "[repository]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\ndefault-branch = \"main\"\n\n{}\n{}",
-        image("hub", hub),
-        image("lab", lab)
-    );
-    let repository = Repository::new(&toml);
-    for image in ["hub", "lab"] {
-        repository.lock_debs(image, &[]);
-        repository.write(&format!("images/{image}/rootfs/etc/{image}"), &format!("{image} {content}\n"));
-    }
-    repository
-}
-
-struct Site {
-    cache: tempfile::TempDir,
-    registries: Vec<String>,
-}
-
-impl Site {
-    fn of(addresses: &[&str]) -> Self {
-        let registries = addresses.iter().map(|address| format!("{address}/team")).collect();
-        Site { cache: tempfile::tempdir().unwrap(), registries }
-    }
-
-    fn program(&self, repository: &Repository, revision: &str, branch: &str) -> Program {
-        let program = Program::new(PERIJOVE, repository.path(), self.cache.path());
-        let program =
-            program.args(["release", "--format", "json", "--revision", revision, "--branch", branch]);
-        program.env("PERIJOVE_REGISTRIES", &self.registries.join(","))
-    }
-
-    fn release(&self, repository: &Repository, revision: &str) -> Ran {
-        self.program(repository, revision, "main").run()
-    }
-
-    /// Every tag with its digest, by repository without its registry.
-    fn tags(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let mut all = BTreeMap::new();
-        for (number, registry) in self.registries.iter().enumerate() {
-            for image in ["hub", "lab"] {
-                let repo: Reference = format!("{registry}/{image}").parse().unwrap();
-                let tags = runtime.block_on(async {
-                    let client = Client::new(Arc::new(Silent)).unwrap();
-                    let mut tags = BTreeMap::new();
-                    for tag in client.tags(&repo).await.unwrap() {
-                        let found = client.head(&repo.with_tag(&tag)).await.unwrap().unwrap();
-                        tags.insert(tag, found.digest.to_string());
-                    }
-                    tags
-                });
-                all.insert(format!("{number} {image}"), tags);
-            }
-        }
-        all
-    }
-
-    /// The tag that each alias names, of one repository.
-    fn aliases(&self, repository: &str) -> BTreeMap<String, String> {
-        let tags = self.tags().remove(repository).unwrap();
-        let builds: BTreeMap<&String, &String> =
-            tags.iter().filter(|(tag, _)| tag.contains('-')).map(|(tag, digest)| (digest, tag)).collect();
-        tags.iter()
-            .filter(|(tag, _)| !tag.contains('-'))
-            .map(|(tag, digest)| (tag.clone(), builds.get(digest).map_or("?", |t| t).to_owned()))
-            .collect()
-    }
-}
-
-fn shown(aliases: &BTreeMap<String, String>) -> String {
-    aliases.iter().map(|(alias, tag)| format!("{alias}={tag}")).collect::<Vec<_>>().join(" ")
-}
-
-fn images(ran: &Ran) -> Vec<Value> {
-    ran.json()["images"].as_array().unwrap().clone()
-}
+use crate::PERIJOVE;
+use crate::scene::{BUILDS, Site, images, repository, shown};
 
 #[test]
 fn merges_become_builds_with_their_aliases() {

@@ -1,0 +1,21 @@
+//! Releases against real registries: numbers, aliases, races, crashes, branches, commits, bad luck.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail at once, and print what they measured"
+)]
+
+mod bases;
+mod branches;
+mod commits;
+mod counts;
+mod credentials;
+mod luck;
+mod merges;
+mod plans;
+mod pull_requests;
+mod referees;
+mod scene;
+
+const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");

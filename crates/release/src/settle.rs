@@ -1,0 +1,219 @@
+//! The claim of a build's tag, and the aliases: each where the rule wants it, in every registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use perijove_oci::client::{Put, TAGS_AT_ONCE};
+use perijove_oci::content::ImageContent;
+use perijove_oci::{Descriptor, Error as Registry, Reference, push};
+use perijove_tags::Tag;
+
+use crate::plan::Decision;
+use crate::referee::{Referee, is_taken};
+use crate::run::{Image, RACES, Release, Step};
+use crate::{Error, Result, faults};
+
+/// A claimed tag.
+pub(crate) struct Claimed {
+    /// Who keeps others from it.
+    pub referee: Referee,
+    /// Whether the registry took the aliases in the same request.
+    pub together: bool,
+}
+
+impl Release<'_> {
+    /// The planned aliases that the rule still gives the build: somebody may have released since the plan was made
+    /// (RULE.md, I1).
+    pub(crate) async fn aliases_now(&self, image: &Image, decision: &Decision) -> Result<Vec<String>> {
+        let names = self.names(image).await?;
+        let now = perijove_tags::aliases(&decision.tag, names.iter().map(String::as_str))?;
+        Ok(decision.aliases.iter().filter(|alias| now.contains(alias)).cloned().collect())
+    }
+
+    /// All tags of all repositories of an image.
+    async fn names(&self, image: &Image) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for repo in &image.repos {
+            names.extend(self.client.tags(repo).await?);
+        }
+        Ok(names)
+    }
+
+    /// Creates the build's tag, together with the aliases where the registry can; `None` when it is another's.
+    pub(crate) async fn claim(
+        &self,
+        repo: &Reference,
+        content: &ImageContent,
+        decision: &Decision,
+        aliases: &[String],
+    ) -> Result<Option<Claimed>> {
+        let tagged = repo.with_tag(&decision.tag);
+        if let Some(found) = self.client.head(&tagged).await?
+            && found.digest != decision.digest
+        {
+            return Ok(None);
+        }
+        let root = &content.root;
+        let bytes = &content.manifest(&root.digest)?.1;
+        let all: Vec<String> = std::iter::once(&decision.tag).chain(aliases).cloned().collect();
+        let put = self.client.put_by_digest(repo, root, bytes, first(&all)).await;
+        let Some(mut put) = self.taken(repo, put)? else {
+            return Ok(None);
+        };
+        let together = put.confirmed.contains(&decision.tag);
+        if !together {
+            let by_tag = self.client.put_by_tag(repo, root, bytes, &decision.tag).await;
+            put = match self.taken(repo, by_tag) {
+                Ok(Some(put)) => put,
+                // Somebody came in between, and the registry let them.
+                Ok(None) | Err(Error::Registry(Registry::Digest { .. })) => return Ok(None),
+                Err(other) => return Err(other),
+            };
+        }
+        if put.create_only.contains(&decision.tag) || self.refused(repo) {
+            return Ok(Some(Claimed { referee: Referee::Registry, together }));
+        }
+        let found = self.client.head(&tagged).await?;
+        let ours = found.is_some_and(|found| found.digest == decision.digest);
+        Ok(ours.then_some(Claimed { referee: Referee::Checked, together }))
+    }
+
+    /// `None` when the registry says that the tag is another's and stays so.
+    fn taken(&self, repo: &Reference, put: Result<Put, Registry>) -> Result<Option<Put>> {
+        match put {
+            Err(error) if is_taken(&error) => {
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.name());
+                Ok(None)
+            }
+            other => Ok(Some(other?)),
+        }
+    }
+
+    /// Whether the repository is known to keep its tags.
+    fn refused(&self, repo: &Reference) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&repo.name())
+    }
+
+    /// Reads back what the build's tag and its aliases name in every repository, and moves what is not right: the
+    /// aliases that did not go with the claim, what a release that was cut off left, or two that crossed.
+    pub(crate) async fn settle(
+        &self,
+        image: &Image,
+        decision: &Decision,
+        one_by_one: &BTreeSet<String>,
+    ) -> Result<()> {
+        // The order in which aliases move: the longest first, `latest` last.
+        let order = Tag::parse(&decision.tag).map(|tag| tag.candidates()).unwrap_or_default();
+        for _ in 0..RACES {
+            let names = self.names(image).await?;
+            let wanted = faults::expected(names.iter().map(String::as_str));
+            let wanted: Vec<(&String, &String)> = order
+                .iter()
+                .filter(|alias| decision.aliases.contains(alias) || **alias == image.candidate.version)
+                .filter_map(|alias| wanted.get_key_value(alias))
+                .collect();
+            let mut moved = false;
+            for repo in &image.repos {
+                (self.observe)(&Step::Verify(repo.name()));
+                moved |= self.restore(image, repo, decision).await?;
+                moved |= self.align(repo, &wanted, !one_by_one.contains(&repo.registry)).await?;
+            }
+            if !moved {
+                return Ok(());
+            }
+        }
+        Err(Error::Races { number: RACES })
+    }
+
+    /// Puts the build's tag back where a repository lacks it; whether it had to.
+    async fn restore(&self, image: &Image, repo: &Reference, decision: &Decision) -> Result<bool> {
+        let tagged = repo.with_tag(&decision.tag);
+        match self.client.head(&tagged).await? {
+            Some(found) if found.digest == decision.digest => Ok(false),
+            Some(found) => {
+                let (tag, found, expected) = (tagged.to_string(), found.digest, decision.digest.clone());
+                Err(Error::Overwritten { tag, found, expected })
+            }
+            None => {
+                (self.observe)(&Step::Copy(repo.name(), decision.tag.clone()));
+                self.copy(image, repo, decision).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Moves those of the aliases that do not name the build that is `wanted`, in this order; whether one had to be
+    /// moved. Aliases of one build go in one request where the registry takes several tags `together`.
+    async fn align(&self, repo: &Reference, wanted: &[(&String, &String)], together: bool) -> Result<bool> {
+        let mut builds: BTreeMap<&String, Option<Descriptor>> = BTreeMap::new();
+        let mut stray: Vec<(&String, Vec<String>)> = Vec::new();
+        for (alias, target) in wanted {
+            if !builds.contains_key(target) {
+                builds.insert(target, self.client.head(&repo.with_tag(target)).await?);
+            }
+            // A build that this repository lacks has no alias here.
+            let Some(Some(build)) = builds.get(target) else { continue };
+            let now = self.client.head(&repo.with_tag(alias)).await?;
+            if now.is_some_and(|now| now.digest == build.digest) {
+                continue;
+            }
+            match stray.last_mut() {
+                Some((last, aliases)) if last == target => aliases.push((*alias).clone()),
+                _ => stray.push((target, vec![(*alias).clone()])),
+            }
+        }
+        for (target, aliases) in &stray {
+            (self.observe)(&Step::Alias(repo.name(), aliases.clone()));
+            let tagged = repo.with_tag(target);
+            // One that was deleted since is looked for again in the next round.
+            let Some(build) = self.client.manifest(&tagged).await? else { continue };
+            self.point(repo, &build.descriptor, &build.bytes, aliases, together).await?;
+        }
+        Ok(!stray.is_empty())
+    }
+
+    async fn point(
+        &self,
+        repo: &Reference,
+        root: &Descriptor,
+        bytes: &Bytes,
+        aliases: &[String],
+        together: bool,
+    ) -> Result<()> {
+        let mut done = BTreeSet::new();
+        if together && aliases.len() > 1 {
+            done = self.client.put_by_digest(repo, root, bytes, first(aliases)).await?.confirmed;
+        }
+        for alias in aliases.iter().filter(|alias| !done.contains(*alias)) {
+            self.client.put_by_tag(repo, root, bytes, alias).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings a build that another registry has to this one: byte by byte the same, for its commit may be older
+    /// than what was built now.
+    async fn copy(&self, image: &Image, repo: &Reference, decision: &Decision) -> Result<()> {
+        let tags = std::slice::from_ref(&decision.tag);
+        if decision.digest == image.candidate.digest {
+            self.client.push_image(repo, &image.content, tags, &[], push::PARALLEL).await?;
+            return Ok(());
+        }
+        for from in image.repos.iter().filter(|from| *from != repo) {
+            let tagged = from.with_tag(&decision.tag);
+            if self.client.head(&tagged).await?.is_some_and(|found| found.digest == decision.digest) {
+                let folder = tempfile::tempdir().map_err(|e| Registry::io("temporary folder")(e))?;
+                let remote = self.client.remote_image(&tagged, None).await?;
+                let local = self.client.localize(remote, folder.path(), push::PARALLEL).await?;
+                self.client.push_image(repo, &local, tags, &[], push::PARALLEL).await?;
+                return Ok(());
+            }
+        }
+        Err(Registry::NotFound { what: repo.with_tag(&decision.tag).to_string() }.into())
+    }
+}
+
+/// As many as one request takes.
+fn first(tags: &[String]) -> &[String] {
+    &tags[..tags.len().min(TAGS_AT_ONCE)]
+}
