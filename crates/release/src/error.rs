@@ -41,7 +41,7 @@ impl Error {
             Error::Registry(error) => error.hint(),
             Error::Races { .. } => Some("is a release running in a loop? run it again".to_owned()),
             Error::Overwritten { .. } => Some(
-                "run it again: it takes the next number; a registry with immutable tags keeps this from happening"
+                "run it again: it takes the next number. Where registries differ about a tag that is out, `perijove tags verify` shows where, and one of the two has to be deleted; immutable tags keep this from happening"
                     .to_owned(),
             ),
         }

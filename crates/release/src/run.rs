@@ -78,8 +78,18 @@ pub struct Release<'a> {
 pub enum Attempt {
     /// All is where it belongs: for each image the repositories that it went to, and the times.
     Done(Vec<Vec<Repository>>, Times),
-    /// Another release took the number: plan again. Where the registry let it overwrite a tag of ours, that tag.
-    Lost(Option<String>),
+    /// Another release took the number: plan again.
+    Lost,
+    /// A build's tag names something else than it did: the registry let another release take it. Plan again, unless
+    /// it is the same tag as before: then registries differ.
+    Overwritten {
+        /// The tag, with its repository.
+        tag: String,
+        /// Whether this release made it.
+        ours: bool,
+        /// What to say where it is the same tag again.
+        error: Error,
+    },
 }
 
 impl Release<'_> {
@@ -150,7 +160,7 @@ impl Release<'_> {
             for (number, repo) in image.repos.iter().enumerate() {
                 (self.observe)(&Step::Claim(repo.name(), decision.tag.clone()));
                 let Some(claimed) = self.claim(repo, &image.content, decision, &aliases).await? else {
-                    return Ok(Attempt::Lost(None));
+                    return Ok(Attempt::Lost);
                 };
                 released[at][number].referee = Some(claimed.referee);
                 if !claimed.together {
@@ -163,8 +173,10 @@ impl Release<'_> {
         for (image, decision) in self.images.iter().zip(decisions) {
             match self.settle(image, decision, &one_by_one).await {
                 // The registry let two releases take one number: the later one has it.
-                Err(Error::Overwritten { tag, .. }) if !decision.released => {
-                    return Ok(Attempt::Lost(Some(tag)));
+                Err(Error::Overwritten { tag, found, expected }) => {
+                    let (ours, name) = (!decision.released, tag.clone());
+                    let error = Error::Overwritten { tag, found, expected };
+                    return Ok(Attempt::Overwritten { tag: name, ours, error });
                 }
                 other => other?,
             }

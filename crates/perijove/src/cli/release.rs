@@ -81,7 +81,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     }
     let mut tests =
         Tests { prepared: &prepared, wanted: arguments.runtime, engine: None, tested: Vec::new() };
-    let mut done = None;
+    let (mut done, mut seen) = (None, Vec::new());
     for _ in 0..RACES {
         record.checks.extend(timed(&mut record.times.test_seconds, tests.run(&decisions, ui)).await?);
         if record.checks.iter().any(|check| check.result == Verdict::Failed) {
@@ -102,7 +102,16 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
                 done = Some((planned, repositories));
                 break;
             }
-            Attempt::Lost(tag) => record.overwritten.extend(tag),
+            Attempt::Lost => {}
+            Attempt::Overwritten { tag, error, .. } if seen.contains(&tag) => {
+                return Err(error.into());
+            }
+            Attempt::Overwritten { tag, ours, .. } => {
+                if ours {
+                    record.overwritten.push(tag.clone());
+                }
+                seen.push(tag);
+            }
         }
         decisions = timed(&mut record.times.plan_seconds, release.plan()).await?;
     }

@@ -319,3 +319,24 @@ fn what_is_written_wrong_is_said_before_anything_is_public() {
     }
     assert!(site.tags().values().all(std::collections::BTreeMap::is_empty));
 }
+
+/// Two registries that have different builds under one tag: nobody can know which is right.
+#[test]
+fn registries_that_differ_are_left_to_people() {
+    let (one, two) = (registry(), registry());
+    for (registry, content) in [(&one, "one"), (&two, "two")] {
+        let site = Site::of(&[&registry.address]);
+        assert_eq!(site.release(&repository("5.3.0", "4.5.0", content), "c1").code, Some(0));
+    }
+    let both = Site::of(&[&one.address, &two.address]);
+    let before = both.text();
+    let ran = both.release(&repository("5.3.0", "4.5.0", "one"), "c2");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("{}/hub:5.3.0-0 was overwritten", both.registries[1])),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("perijove tags verify"), "{}", ran.stderr);
+    assert_eq!(both.text(), before);
+}
