@@ -29,6 +29,7 @@ fn zizmor_finds_nothing() {
         let folder = written();
         let arguments = ["--offline", "--no-progress", "--persona", "pedantic", "."];
         finds_nothing(Command::new("zizmor").args(arguments).current_dir(folder.path()));
+        finds_nothing(Command::new("zizmor").args(arguments).current_dir(workspace().join(".github")));
     }
 }
 
@@ -37,6 +38,7 @@ fn actionlint_finds_nothing() {
     if has("actionlint_finds_nothing", "actionlint") {
         let folder = written();
         finds_nothing(Command::new("actionlint").current_dir(folder.path()));
+        finds_nothing(Command::new("actionlint").current_dir(workspace()));
     }
 }
 
