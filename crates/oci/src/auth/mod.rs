@@ -96,6 +96,11 @@ impl Auth {
         }
     }
 
+    /// Where credentials are.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// What to send for `access`: nothing while the registry has not asked for anything.
     pub async fn header(&self, access: &Access) -> Result<Option<HeaderValue>> {
         let Some(wanted) = lock(&self.wanted).get(&access.registry).cloned() else { return Ok(None) };

@@ -30,6 +30,9 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] where the registry lets nobody delete, or not us.
     pub async fn delete_tag(&self, repo: &Reference, tag: &str, going: &[String]) -> Result<Deleted> {
+        if let Some(packages) = self.0.packages.as_ref().filter(|own| own.registry == repo.registry) {
+            return self.delete_version(packages, repo, tag, going).await;
+        }
         let tagged = repo.with_tag(tag);
         let refusal = match self.delete(repo, &self.url(repo, &format!("manifests/{tag}"))?).await {
             Ok(true) => return Ok(Deleted::Tag),

@@ -1,13 +1,13 @@
 //! The registry client (distribution-spec 1.1): reading, writing, and what every request goes through.
 //!
 //! Reading is in `read`, `download` and `referrers`; writing in `upload` (blobs), `put` (manifests) and
-//! `delete`;
-//! `crate::push` and `crate::pull` move whole images with them.
+//! `delete` (at ghcr.io in `packages`); `crate::push` and `crate::pull` move whole images with them.
 
 mod delete;
 mod download;
 pub mod endpoint;
 pub mod link;
+mod packages;
 mod put;
 mod read;
 mod referrers;
@@ -29,6 +29,7 @@ use crate::report::Reporter;
 
 pub use delete::Deleted;
 pub(crate) use download::permissions;
+pub use packages::Packages;
 pub use put::{Put, TAGS_AT_ONCE};
 pub use read::Fetched;
 pub(crate) use route::Route;
@@ -44,6 +45,7 @@ struct Inner {
     uploads: Route,
     auth: Auth,
     insecure: Vec<String>,
+    packages: Option<Packages>,
     reporter: Arc<dyn Reporter>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -58,15 +60,21 @@ pub struct Settings {
     pub insecure: Vec<String>,
     /// Where credentials are.
     pub keyring: Keyring,
+    /// A registry that deletes by an interface of its own.
+    pub packages: Option<Packages>,
 }
 
 impl Settings {
     /// From `PERIJOVE_INSECURE_REGISTRIES` (separated by commas or blanks) and the variables of
-    /// [`Keyring::from_environment`].
+    /// [`Keyring::from_environment`] and [`Packages::of_github`].
     pub fn from_environment() -> Self {
         let insecure = std::env::var("PERIJOVE_INSECURE_REGISTRIES").unwrap_or_default();
         let insecure = insecure.split([',', ' ']).filter(|s| !s.is_empty()).map(str::to_owned).collect();
-        Settings { insecure, keyring: Keyring::from_environment(|name| std::env::var_os(name)) }
+        Settings {
+            insecure,
+            keyring: Keyring::from_environment(|name| std::env::var_os(name)),
+            packages: Packages::of_github(|name| std::env::var(name).ok()),
+        }
     }
 }
 
@@ -98,6 +106,7 @@ impl Client {
             uploads: Route::new(|b| b.read_timeout(Duration::from_secs(24 * 3600)))?,
             auth: Auth::new(settings.keyring, tokens),
             insecure: settings.insecure,
+            packages: settings.packages,
             reporter,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),

@@ -226,7 +226,7 @@ async fn credential_helpers_are_run() {
         "PATH" => Some(path.clone().into()),
         _ => None,
     });
-    let client = Client::with(Settings { insecure: Vec::new(), keyring }, Arc::new(Silent)).unwrap();
+    let client = Client::with(Settings { keyring, ..Settings::default() }, Arc::new(Silent)).unwrap();
     let repo = repo(&registry.address, "a");
     for _ in 0..2 {
         assert!(client.manifest(&repo).await.unwrap().is_some());

@@ -9,6 +9,7 @@ mod downloads;
 mod fake;
 mod layouts;
 mod manifests;
+mod packages;
 mod registry;
 mod support;
 mod uploads;

@@ -50,7 +50,7 @@ impl Recorder {
 
 /// A client with this auth file.
 pub fn with_auth(file: &Path) -> Client {
-    let settings = Settings { insecure: Vec::new(), keyring: Keyring::of_file(file) };
+    let settings = Settings { keyring: Keyring::of_file(file), ..Settings::default() };
     Client::with(settings, Arc::new(Silent)).unwrap()
 }
 
