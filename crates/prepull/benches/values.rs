@@ -1,0 +1,65 @@
+//! Five hundred values files (goal: under 1 s), a large one, and ten thousand profiles.
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use perijove_prepull::{Options, ValuesFile, image_set};
+
+fn fixtures() -> Vec<ValuesFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/values");
+    let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+    folders.filter_map(|folder| ValuesFile::open(&folder.path().join("values.yaml")).ok()).collect()
+}
+
+/// A hub of `profiles` profiles, each with twenty images by ten sizes.
+fn hub(profiles: usize) -> ValuesFile {
+    let choice = |name: &str, n: usize, over: String| {
+        format!("          {name}{n}: {{kubespawner_override: {{{over}}}}}\n")
+    };
+    let mut text = "singleuser:\n  profileList:\n".to_owned();
+    for profile in 0..profiles {
+        text.push_str(&format!(
+            "  - display_name: p{profile}\n    profile_options:\n      image:\n        choices:\n"
+        ));
+        (0..20).for_each(|n| {
+            text.push_str(&choice("image", n, format!("image: 'quay.io/team/i{n}:{profile}'")));
+        });
+        text.push_str("      size:\n        choices:\n");
+        (0..10).for_each(|n| {
+            text.push_str(&choice("size", n, format!("cpu_limit: {n}, node_selector: {{size: '{n}'}}")));
+        });
+    }
+    ValuesFile::new("values.yaml", text)
+}
+
+fn values(criterion: &mut Criterion) {
+    let files = fixtures();
+    let read = |file: &ValuesFile| {
+        image_set(std::slice::from_ref(file), &Options::default()).map(|set| set.images.len())
+    };
+    criterion.bench_function("500 values files", |bench| {
+        bench.iter(|| {
+            files.iter().cycle().take(500).filter_map(|file| read(black_box(file)).ok()).sum::<usize>()
+        });
+    });
+    let one = hub(1);
+    criterion.bench_function("20 images by 10 sizes", |bench| bench.iter(|| read(black_box(&one))));
+    let large = hub(300);
+    criterion.bench_function("300 profiles of 20 images by 10 sizes", |bench| {
+        bench.iter(|| read(black_box(&large)));
+    });
+    let profiles: Vec<String> =
+        (0..10_000).map(|n| format!("- {{kubespawner_override: {{image: 'quay.io/team/p:{n}'}}}}")).collect();
+    let many =
+        ValuesFile::new("values.yaml", format!("singleuser:\n  profileList:\n  {}\n", profiles.join("\n  ")));
+    criterion.bench_function("10,000 profiles", |bench| bench.iter(|| read(black_box(&many))));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = values
+}
+criterion_main!(benches);

@@ -1,0 +1,9 @@
+//! As much of the hub's Python as can be read without running it: which settings of the spawner are given a plain
+//! value, which images are named, and which settings only running the code would tell.
+
+pub mod effects;
+pub mod literal;
+pub mod shape;
+pub mod tokens;
+
+pub use effects::{Effect, Scope};
