@@ -39,6 +39,12 @@ impl From<perijove_oci::Error> for CliError {
     }
 }
 
+impl From<perijove_prepull::Error> for CliError {
+    fn from(error: perijove_prepull::Error) -> Self {
+        CliError { message: error.to_string(), hint: Some(error.hint()), code: 2 }
+    }
+}
+
 impl From<perijove_tags::Refusal> for CliError {
     fn from(refusal: perijove_tags::Refusal) -> Self {
         CliError { message: refusal.to_string(), hint: Some(refusal.hint()), code: 1 }

@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 pub mod error;
+mod images;
 mod init;
 mod lock;
 mod migrate;
@@ -82,6 +83,8 @@ enum Verb {
     Release(release::Arguments),
     /// Build, test, release and run the demo image on this machine
     Demo(demo::Arguments),
+    /// The images that a hub's users can start, and the nodes they can land on
+    Images(images::Arguments),
     /// Build numbers and aliases by the tag rule
     #[command(subcommand)]
     Tags(tags::Verb),
@@ -206,6 +209,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Test(arguments) => test::run(arguments, global, ui).await,
         Verb::Release(arguments) => release::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
+        Verb::Images(arguments) => images::run(&arguments, ui),
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Migrate(arguments) => migrate::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,
