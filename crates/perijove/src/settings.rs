@@ -45,16 +45,19 @@ fn own_folder(temporary: &Path) -> Result<PathBuf, CliError> {
     }
 }
 
-/// `SOURCE_DATE_EPOCH` in seconds (reproducible-builds.org specification), where it is set.
+/// `SOURCE_DATE_EPOCH` in seconds (reproducible-builds.org specification), where it is set. A time that no date can be
+/// written for would end as 1970 in the image.
 pub fn source_date_epoch() -> Result<Option<u64>, CliError> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Err(_) => Ok(None),
-        Ok(text) => text.trim().parse().map(Some).map_err(|_| {
-            CliError::usage(
-                format!("SOURCE_DATE_EPOCH is `{text}`"),
-                "set it to a number of seconds since 1970, or unset it",
-            )
-        }),
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = text.trim().parse::<u64>().ok();
+    let is_date =
+        |seconds: &u64| i64::try_from(*seconds).is_ok_and(|s| jiff::Timestamp::from_second(s).is_ok());
+    match seconds.filter(is_date) {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(CliError::usage(
+            format!("SOURCE_DATE_EPOCH is `{text}`"),
+            "set it to a number of seconds since 1970, before the year 9999, or unset it",
+        )),
     }
 }
 
