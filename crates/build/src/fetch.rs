@@ -1,7 +1,7 @@
 //! Fetching: index documents into memory, locked files into the download cache.
 //!
-//! A cached file is named after its digest and is complete or absent. A connection cut half-way is resumed
-//! with a range request; every byte that arrives is counted.
+//! A cached file is named after its digest, is complete or absent, and is checked again when it is used. A
+//! connection cut half-way is resumed with a range request; every byte that arrives is counted.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use reqwest::header::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::io::AsyncWriteExt;
 
-use crate::{Error, Result};
+use crate::{Error, Result, blocking};
 
 /// Fetches over one HTTP client and counts the bytes.
 #[derive(Clone)]
@@ -160,13 +160,36 @@ impl Fetcher {
         self.cache.join("downloads").join(digest.algorithm().name()).join(digest.hex())
     }
 
+    /// The file with `digest` from the download cache, read and checked: a power cut may have emptied it, a disk
+    /// changed it. What is damaged is removed, to be fetched again.
+    pub async fn kept(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        let (path, digest) = (self.cached(digest), digest.clone());
+        blocking(move || {
+            let Ok(mut file) = std::fs::File::open(&path) else { return Ok(None) };
+            let mut digester = Digester::new(digest.algorithm());
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                match file.read(&mut buffer).map_err(Error::io(&path))? {
+                    0 => break,
+                    n => digester.update(&buffer[..n]),
+                }
+            }
+            if digester.finish() == digest {
+                return Ok(Some(path));
+            }
+            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+            Ok(None)
+        })
+        .await
+    }
+
     /// The locked file with `digest`: from the cache, else from `url`, checked against the digest and, where
     /// known, the size. `name` is what messages call it.
     pub async fn file(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
-        let path = self.cached(digest);
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+        if let Some(path) = self.kept(digest).await? {
             return Ok(path);
         }
+        let path = self.cached(digest);
         let folder = path.parent().unwrap_or(&self.cache).to_owned();
         tokio::fs::create_dir_all(&folder).await.map_err(Error::io(&folder))?;
         let task = report::task();

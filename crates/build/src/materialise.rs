@@ -96,9 +96,8 @@ impl Origins {
     }
 
     async fn deb(&self, deb: &LockedDeb) -> Result<PathBuf> {
-        let cached = self.fetcher.cached(&deb.digest);
-        if cached.exists() {
-            return Ok(cached);
+        if let Some(kept) = self.fetcher.kept(&deb.digest).await? {
+            return Ok(kept);
         }
         let (archives, fetcher) = self.archives().await?;
         fetcher.file(&archives.url(deb), base_name(&deb.path), &deb.digest, Some(deb.size)).await
@@ -129,9 +128,8 @@ impl Origins {
             Source::Deb(deb) | Source::CaBundle(deb) => self.deb(deb).await?,
             Source::Wheel { wheel, folder, .. } => self.index(folder).wheel(wheel, folder).await?,
             Source::Npm { package, folder, .. } => {
-                let cached = self.fetcher.cached(&package.integrity);
-                if cached.exists() {
-                    cached
+                if let Some(kept) = self.fetcher.kept(&package.integrity).await? {
+                    kept
                 } else {
                     let (registry, fetcher) = self.registry(folder, &package.name).await?;
                     let url = package.tarball(&registry)?;

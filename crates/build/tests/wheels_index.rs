@@ -93,3 +93,16 @@ async fn other_bytes_in_the_index_are_named() {
     let error = index.wheel(&chosen[0], image.root()).await.unwrap_err().to_string();
     assert_eq!(error, "six-1-py3-none-any.whl: the index in force has other bytes under this name");
 }
+
+#[tokio::test]
+async fn a_redirect_to_another_server_takes_no_credentials_along() {
+    let page = r#"<a href="../../files/six-1-py3-none-any.whl">six-1-py3-none-any.whl</a>"#;
+    let there = Server::start(move |_| Answer::ok("text/html", page));
+    let place = format!("http://{}/simple/six/", there.address);
+    let here =
+        Server::start(move |_| Answer { headers: vec![("Location", place.clone())], ..Answer::status(302) });
+    let image = Image::new(&format!("http://me:s3cret@{}/simple", here.address), "");
+    let files = image.index().files("six").await.unwrap();
+    // The same host, but another port: as little ours as another host.
+    assert_eq!(files[0].url.as_str(), format!("http://{}/files/six-1-py3-none-any.whl", there.address));
+}

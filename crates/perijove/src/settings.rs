@@ -1,5 +1,6 @@
 //! What flags, environment and `perijove.toml` say, settled once.
 
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +16,48 @@ use perijove_release::plan::DIRTY;
 
 use crate::cli::error::CliError;
 
-/// Perijove's cache: `$XDG_CACHE_HOME/perijove`, `~/.cache/perijove`, else below the temporary folder.
-pub fn cache_folder() -> PathBuf {
+/// Perijove's cache: `$XDG_CACHE_HOME/perijove`, `~/.cache/perijove`, else one of the user's own below the temporary
+/// folder.
+pub fn cache_folder() -> Result<PathBuf, CliError> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("perijove")
+    match absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))) {
+        Some(caches) => Ok(caches.join("perijove")),
+        None => own_folder(&std::env::temp_dir()),
+    }
 }
 
-/// `SOURCE_DATE_EPOCH` in seconds (reproducible-builds.org specification), where it is set.
+/// A folder in `temporary` that nobody else can write to: what lies in the cache becomes part of images, and every
+/// user of the machine may make names there.
+fn own_folder(temporary: &Path) -> Result<PathBuf, CliError> {
+    let user = rustix::process::geteuid().as_raw();
+    let folder = temporary.join(format!("perijove-{user}"));
+    let failed = |reason: String| {
+        let message = format!("{}: {reason}", folder.display());
+        CliError::failed(message, "set HOME or XDG_CACHE_HOME to a folder of your own")
+    };
+    match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error.to_string())),
+        _ => match std::fs::symlink_metadata(&folder) {
+            Ok(found) if found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0 => Ok(folder),
+            Ok(_) => Err(failed("this is no folder that you alone can write to".to_owned())),
+            Err(error) => Err(failed(error.to_string())),
+        },
+    }
+}
+
+/// `SOURCE_DATE_EPOCH` in seconds (reproducible-builds.org specification), where it is set. A time that no date can be
+/// written for would end as 1970 in the image.
 pub fn source_date_epoch() -> Result<Option<u64>, CliError> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Err(_) => Ok(None),
-        Ok(text) => text.trim().parse().map(Some).map_err(|_| {
-            CliError::usage(
-                format!("SOURCE_DATE_EPOCH is `{text}`"),
-                "set it to a number of seconds since 1970, or unset it",
-            )
-        }),
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = text.trim().parse::<u64>().ok();
+    let is_date =
+        |seconds: &u64| i64::try_from(*seconds).is_ok_and(|s| jiff::Timestamp::from_second(s).is_ok());
+    match seconds.filter(is_date) {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(CliError::usage(
+            format!("SOURCE_DATE_EPOCH is `{text}`"),
+            "set it to a number of seconds since 1970, before the year 9999, or unset it",
+        )),
     }
 }
 
@@ -64,7 +88,7 @@ fn tool() -> Result<Option<Tool>, CliError> {
 
 /// Where an image repository's packages come from.
 pub fn origins(config: &Config, reporter: &Arc<dyn Reporter>) -> Result<Origins, CliError> {
-    let fetcher = Fetcher::new(&cache_folder(), Arc::clone(reporter))?;
+    let fetcher = Fetcher::new(&cache_folder()?, Arc::clone(reporter))?;
     Ok(Origins::new(fetcher, config.repository.mirrors.clone()))
 }
 
@@ -81,7 +105,7 @@ pub fn builder(
     }
     Ok(Builder {
         origins: origins(&config, reporter)?,
-        cache: LayerCache::new(&cache_folder(), compression),
+        cache: LayerCache::new(&cache_folder()?, compression),
         client: Client::new(Arc::clone(reporter)).map_err(perijove_build::Error::from)?,
         epoch: source_date_epoch()?,
         revision: revision.or_else(|| git_revision(&config.root, reporter)),
@@ -142,7 +166,24 @@ fn revision(status: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn the_cache_of_somebody_without_a_home_is_theirs_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = own_folder(temporary.path()).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(own_folder(temporary.path()).unwrap(), folder, "the second time, too");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let error = own_folder(temporary.path()).unwrap_err();
+        assert!(error.message.ends_with("this is no folder that you alone can write to"), "{error:?}");
+        std::fs::remove_dir(&folder).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &folder).unwrap();
+        assert!(own_folder(temporary.path()).is_err(), "a link leads where its maker likes");
+    }
 
     #[test]
     fn a_changed_tree_is_not_its_commit() {

@@ -187,7 +187,7 @@ async fn release(
         std::fs::create_dir_all(&layout)?;
         builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
     }
-    let spec = match compiled::keep(&settings::cache_folder(), engine, &source).await {
+    let spec = match compiled::keep(&settings::cache_folder()?, engine, &source).await {
         Ok(spec) => spec,
         Err(reason) => {
             ui.status(&format!("what Python compiles is not kept for the next start: {reason}"));

@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
 
 /// The runtime that is asked for, or the first that works here.
 pub async fn engine(wanted: Wanted, ui: &Ui) -> Result<Engine, CliError> {
-    Ok(Engine::choose(wanted, Settings::new(settings::cache_folder().join("run"), ui.reporter())).await?)
+    Ok(Engine::choose(wanted, Settings::new(settings::cache_folder()?.join("run"), ui.reporter())).await?)
 }
 
 /// The built image as a layout on disk, for a runtime.

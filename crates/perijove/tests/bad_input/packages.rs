@@ -1,8 +1,10 @@
 //! Packages that are not what the lock says.
 
+use perijove_oci::Digest;
+use perijove_testkit::layout::files_below;
 use perijove_testkit::packages::{Deb, Wheel};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, outputs};
 
 #[test]
 fn other_bytes_than_the_locked_ones() {
@@ -36,6 +38,31 @@ fn more_bytes_than_the_locked_ones() {
     error: http://[server]/files/large-1.0-py3-none-any.whl: more bytes than the 401587 that were expected
     hint: the mirror serves something else under this name; check the index setting
     "#);
+}
+
+#[test]
+fn a_package_that_was_damaged_in_the_cache() {
+    let scene = Scene::new();
+    assert_eq!(scene.build().code, Some(0));
+    let whole = outputs(&scene.repository);
+    let downloads = files_below(&scene.cache.path().join("perijove/downloads/sha256"));
+    assert_eq!(downloads.len(), 3, "{downloads:?}");
+    for damage in [|_: &mut Vec<u8>| {}, |bytes: &mut Vec<u8>| bytes[100] ^= 1, Vec::clear] {
+        for file in &downloads {
+            let mut bytes = std::fs::read(file).unwrap();
+            damage(&mut bytes);
+            std::fs::write(file, bytes).unwrap();
+        }
+        std::fs::remove_dir_all(scene.cache.path().join("perijove/layers")).unwrap();
+        std::fs::remove_dir_all(scene.repository.join("out")).unwrap();
+        let ran = scene.build();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(outputs(&scene.repository), whole);
+        for file in &downloads {
+            let digest = Digest::sha256(&std::fs::read(file).unwrap());
+            assert!(file.ends_with(digest.hex()), "fetched again: {}", file.display());
+        }
+    }
 }
 
 #[test]

@@ -64,9 +64,11 @@ fn wrong_usage() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
     }
-    let program = scene.program().env("SOURCE_DATE_EPOCH", "yesterday");
-    let ran = program.run();
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("SOURCE_DATE_EPOCH is `yesterday`"), "{}", ran.stderr);
+    // The last is after the year 9999, for which dates have no text.
+    for time in ["yesterday", "-1", "99999999999999999"] {
+        let ran = scene.program().env("SOURCE_DATE_EPOCH", time).run();
+        assert_eq!(ran.code, Some(2), "{time}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("SOURCE_DATE_EPOCH is `{time}`")), "{}", ran.stderr);
+    }
     scene.assert_nothing_half_written();
 }

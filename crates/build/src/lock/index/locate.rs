@@ -99,9 +99,8 @@ impl Index {
             let path = image.join(WHEELS).join(&choice.filename);
             return checked(&path, &choice.digest);
         }
-        let cached = self.fetcher.cached(&choice.digest);
-        if cached.exists() {
-            return Ok(cached);
+        if let Some(kept) = self.fetcher.kept(&choice.digest).await? {
+            return Ok(kept);
         }
         let file = self.find(choice).await?;
         match file.url.to_file_path() {

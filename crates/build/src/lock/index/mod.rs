@@ -149,7 +149,7 @@ impl Index {
             let url = index.join(&format!("{project}/")).map_err(|e| fetch_error(index, &e.to_string()))?;
             if let Some(page) = self.fetcher.page(&url, simple::ACCEPT, MAX_PAGE).await? {
                 let mut base = page.url;
-                if base.host() == url.host() && base.username().is_empty() {
+                if base.origin() == url.origin() && base.username().is_empty() {
                     let _ = base.set_username(url.username());
                     let _ = base.set_password(url.password());
                 }
