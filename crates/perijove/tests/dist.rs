@@ -87,7 +87,7 @@ fn an_empty_root_is_enough_to_build_push_and_release() {
         &["release", "--registry", &team, "--branch", "main", "--revision", "c1"],
     );
     assert_eq!(released.code, Some(0), "{}", released.stderr);
-    assert!(released.stdout.contains("hub released: 5.3.0-0"), "{}", released.stdout);
+    assert!(released.stdout.starts_with("hub 5.3.0-0 "), "{}", released.stdout);
     let next = in_root(root.path(), "/", &["tags", "next", "5.3.0", "--repo", &format!("{team}/hub")]);
     assert_eq!(next.stdout, "5.3.0-1\n", "{}", next.stderr);
 }

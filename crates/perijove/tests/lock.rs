@@ -216,3 +216,29 @@ fn without_uv_it_says_how_to_get_it() {
     }
     assert_eq!(scene.files(), files, "nothing is written");
 }
+
+/// What is built is what the locks say: whoever changed an input and did not lock hears of it.
+#[test]
+fn a_build_says_which_lock_is_behind() {
+    let image = |name: &str| {
+        format!("[image.{name}]\nversion = \"1.0\"\nbase = {{ debian = \"trixie\" }}\nfiles = \"rootfs\"\n")
+    };
+    let repository = Repository::new(&["first", "second"].map(image).concat());
+    for name in ["first", "second"] {
+        repository.lock_debs(name, &[]);
+        repository.write(&format!("images/{name}/rootfs/etc/{name}"), "one\n");
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let build = || {
+        let ran = Program::new(PERIJOVE, repository.path(), cache.path()).args(["build", "first"]).run();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    assert!(!build().contains("behind"));
+    for name in ["first", "second"] {
+        repository.write(&format!("images/{name}/debs.in"), "hello\n");
+    }
+    let said = build();
+    assert!(said.contains("images/first/debs.lock is behind its input"), "{said}");
+    assert!(!said.contains("second"), "{said}");
+}

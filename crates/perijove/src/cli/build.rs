@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::reference::ReferenceParser;
-use super::{Global, Outcome, repository};
+use super::{Global, Outcome, lock, repository};
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
 
@@ -89,6 +89,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         CompressionFlag::Gzip => Compression::Gzip,
         CompressionFlag::Zstd => Compression::Zstd,
     });
+    let look = lock::Look::at(&config, &images);
     let mut builder = settings::builder(config, compression, arguments.revision.clone(), &ui.reporter())?;
     builder.rebuild = arguments.rebuild;
     let mut results = Vec::new();
@@ -118,6 +119,9 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
             ui.status(&format!("pushed {target} ({})", bytes(report.pushed_bytes)));
         }
         results.push(built);
+    }
+    for warning in look.warnings().await {
+        ui.warning(&warning);
     }
     let fetched = builder.origins.fetcher().fetched_bytes() + builder.client.received_bytes();
     let took = start.elapsed().as_secs_f64();

@@ -1,5 +1,6 @@
 //! `perijove lock`: inputs → locks.
 
+use perijove_build::Config;
 use perijove_build::lock::image;
 use perijove_build::lock::wheels::Upgrade;
 
@@ -74,4 +75,29 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
 
 fn packages(count: usize) -> String {
     if count == 1 { "1 package".to_owned() } else { format!("{count} packages") }
+}
+
+/// A look at which locks are behind their inputs, beside a build: what is built is what the locks say, which may not
+/// be what somebody has just written. Takes no time of its own; images whose inputs cannot be read are left out.
+pub struct Look(tokio::task::JoinHandle<Vec<image::Behind>>);
+
+impl Look {
+    /// Begins.
+    pub fn at(config: &Config, images: &[String]) -> Self {
+        let (config, images) = (config.clone(), images.to_vec());
+        let one = move |name: String| image::check(&config, &[name]).unwrap_or_default();
+        Look(tokio::task::spawn_blocking(move || images.into_iter().flat_map(one).collect()))
+    }
+
+    /// What is to be said, when the build is done.
+    pub async fn warnings(self) -> Vec<String> {
+        let behind = self.0.await.unwrap_or_default();
+        let said = |b: &image::Behind| {
+            format!(
+                "{} is behind its input, and is what was built: {} (run `perijove lock`)",
+                b.lock, b.reason
+            )
+        };
+        behind.iter().map(said).collect()
+    }
 }

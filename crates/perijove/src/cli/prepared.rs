@@ -16,7 +16,7 @@ use perijove_release::record::{self, Planned};
 use perijove_release::run::{Image, Release, Step};
 
 use super::error::CliError;
-use super::{Global, repository};
+use super::{Global, lock, repository};
 use crate::ui::Ui;
 use crate::{git, settings};
 
@@ -91,6 +91,7 @@ pub async fn prepare(
         );
     }
     let start = Instant::now();
+    let look = lock::Look::at(&config, &names);
     let mut builder = settings::builder(config, None, commit, &ui.reporter())?;
     builder.follow_bases = true;
     let (mut builts, mut images) = (Vec::new(), Vec::new());
@@ -107,6 +108,7 @@ pub async fn prepare(
         images.push(Image { candidate, content, repos });
         builts.push(built);
     }
+    warnings.extend(look.warnings().await);
     let build_seconds = start.elapsed().as_secs_f64();
     Ok(Prepared { builder, builts, images, branch, kind, refusal, build_seconds, warnings })
 }

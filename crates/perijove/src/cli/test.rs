@@ -9,7 +9,7 @@ use perijove_runtime::{Engine, ImageSource, Settings, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
-use super::{Global, Outcome, repository};
+use super::{Global, Outcome, lock, repository};
 use crate::settings;
 use crate::ui::{Ui, seconds};
 
@@ -26,6 +26,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let config = repository(global, ui)?;
     let images = config.select(&arguments.images)?;
+    let look = lock::Look::at(&config, &images);
     let builder = settings::builder(config, None, None, &ui.reporter())?;
     let engine = engine(arguments.runtime, ui).await?;
     let (mut lines, mut results, mut failed) = (Vec::new(), Vec::new(), false);
@@ -45,6 +46,9 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
                 lines.push(format!("{name} {platform}: no checks in perijove.toml"));
             }
         }
+    }
+    for warning in look.warnings().await {
+        ui.warning(&warning);
     }
     ui.result(&lines.join("\n"), &json!({ "checks": results, "runtime": engine.runtime.name() }))?;
     Ok(if failed { Outcome::Found } else { Outcome::Done })
