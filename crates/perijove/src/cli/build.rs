@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long)]
     rebuild: bool,
     /// The commit for the images' annotations; git says it otherwise
-    #[arg(long, env = "PERIJOVE_REVISION")]
+    #[arg(long, env = "PERIJOVE_REVISION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     revision: Option<String>,
 }
 

@@ -19,6 +19,7 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::{OsStr, Resettable};
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use perijove_build::Config;
 use perijove_build::lock::journal;
@@ -108,7 +109,7 @@ pub enum Outcome {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = arguments.collect();
     let color = words_color(&words, std::env::var("PERIJOVE_COLOR").ok().as_deref());
-    let command = Arguments::command().color(color);
+    let command = without_empty_variables(Arguments::command().color(color));
     let arguments = match command.try_get_matches_from(words).and_then(|m| Arguments::from_arg_matches(&m)) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -155,6 +156,18 @@ fn repository(global: &Global, ui: &Ui) -> Result<Config, CliError> {
         ui.status(&format!("finished what an interrupted `perijove lock` began: {}", places.join(", ")));
     }
     Ok(config)
+}
+
+/// Variables that are set to nothing count as unset: pipelines set them so from what an event does not have. But no
+/// staging registry is a setting of its own.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let names_nothing = |name: &std::ffi::OsStr| name != "PERIJOVE_STAGING" && is_empty(name);
+    let command = command.mut_args(|argument| match argument.get_env().is_some_and(names_nothing) {
+        true => argument.env(Resettable::<OsStr>::Reset),
+        false => argument,
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// What `--color` says, for the errors of a command line that cannot be read: the last one, else `variable`.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use clap::builder::NonEmptyStringValueParser;
 use perijove_build::lock::debs::Archive;
 use perijove_build::locks::{self, Locks};
 use perijove_build::{Builder, Built, Config};
@@ -29,10 +30,10 @@ pub struct What {
     #[arg(long, value_name = "REGISTRY", env = "PERIJOVE_REGISTRIES", value_delimiter = ',')]
     pub registry: Vec<String>,
     /// The branch of this release; pipelines and git say it otherwise
-    #[arg(long, env = "PERIJOVE_BRANCH")]
+    #[arg(long, env = "PERIJOVE_BRANCH", value_parser = NonEmptyStringValueParser::new())]
     pub branch: Option<String>,
     /// The commit for the images' annotations; git says it otherwise
-    #[arg(long, env = "PERIJOVE_REVISION")]
+    #[arg(long, env = "PERIJOVE_REVISION", value_parser = NonEmptyStringValueParser::new())]
     pub revision: Option<String>,
     /// The number of a pull request
     #[arg(long, value_name = "NUMBER")]

@@ -115,3 +115,30 @@ fn a_branch_that_was_force_pushed_is_warned_of() {
     assert_eq!(ran.json()["images"][1]["tag"], "4.5.0-2", "{}", ran.stderr);
     assert!(ran.stderr.contains("fetch-depth: 0"), "{}", ran.stderr);
 }
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let registry = Registry::with(crate::PERIJOVE, BUILDS);
+    let (site, repository) = (Site::of(&[&registry.address]), checkout());
+    let toml = format!("registries = [\"{}\"]", site.registries[0]);
+    crate::scene::set(&repository, &toml);
+    // As a pipeline sets them from what its event does not have.
+    let empty = |words: &[&str]| {
+        ["REGISTRIES", "BRANCH", "REVISION", "FORMAT", "COLOR", "RUNTIME"]
+            .iter()
+            .fold(site.perijove(&repository, words), |program, name| {
+                program.env(&format!("PERIJOVE_{name}"), "")
+            })
+    };
+    let json = ["release", "--format", "json"];
+    for (text, tag) in [("one", "4.5.0-0"), ("two", "4.5.0-1")] {
+        let commit = commit(&repository, text);
+        let record = empty(&json).run().json();
+        assert_eq!((&record["commit"], &record["branch"]), (&commit.into(), &"main".into()));
+        assert_eq!(record["images"][1]["tag"], tag);
+    }
+    // Two commits without a name would be one, of which the second is released already.
+    let ran = empty(&["release", "--revision", ""]).run();
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--revision <REVISION>"), "{}", ran.stderr);
+}
