@@ -195,7 +195,9 @@ fn read_purl(purl: &str) -> Option<(Kind, String, String)> {
     };
     // Debian's namespace is the distribution; npm's is part of the name.
     let name = if kind == Kind::Deb { name.rsplit('/').next()? } else { name };
-    Some((kind, decode(name), decode(version)))
+    // What is printed stays on its line, whoever wrote it.
+    let printable = |text: &str| decode(text).replace(char::is_control, " ");
+    Some((kind, printable(name), printable(version)))
 }
 
 /// Percent-decoding; what is no escape stays.
@@ -282,6 +284,20 @@ mod tests {
         let mut new = old.clone();
         new.platforms.extend(snapshot("linux/arm64", "", "pypi/a@1 pypi/b@1").platforms);
         assert!(compare(Some(&old), &new, &BTreeSet::new()).packages.is_empty());
+    }
+
+    /// Names and versions of a build in a registry are whatever its maker wrote: they go to terminals and to the logs of
+    /// pipelines, where a line that begins with `::` is a command.
+    #[test]
+    fn no_escape_leaves_its_line() {
+        for (purl, name, version) in [
+            ("pkg:deb/debian/a%0A::stop-commands::x@1", "a ::stop-commands::x", "1"),
+            ("pkg:pypi/a%1B%5D0;b%07@1%C2%9B31m", "a ]0;b ", "1 31m"),
+            ("pkg:npm/a\u{1b}[31m@1\r\n2", "a [31m", "1  2"),
+        ] {
+            let (_, found, its_version) = read_purl(purl).unwrap();
+            assert_eq!((found.as_str(), its_version.as_str()), (name, version), "{purl}");
+        }
     }
 
     #[test]
