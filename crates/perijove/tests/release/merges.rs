@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use perijove_testkit::front::{Front, Say};
 use perijove_testkit::peer::Peer;
 use perijove_testkit::registry::Registry;
 use perijove_testkit::repository::Repository;
@@ -155,6 +156,30 @@ fn sixteen_racing_releases_take_sixteen_numbers() {
         let greatest = builds.iter().max_by_key(|tag| number(tag)).unwrap();
         assert!(aliases.values().all(|tag| tag == greatest), "{image}: {}", shown(&aliases));
     }
+}
+
+/// docker-registry takes one tag a request: the smallest alias goes first and `latest` last, so what is cut off half-way
+/// is not done, and the next run sees that by `latest` alone.
+#[test]
+fn aliases_that_are_cut_off_half_way_are_finished() {
+    let Some(registry) = Peer::start("aliases_that_are_cut_off_half_way_are_finished") else { return };
+    let first = repository("5.3.0", "4.5.0", "one");
+    let direct = Site::of(&[&registry.address]);
+    assert_eq!(direct.release(&first, "c1").code, Some(0));
+    first.write("images/hub/rootfs/etc/hub", "hub two\n");
+    let goes = |asked: &perijove_testkit::web::Asked| {
+        asked.method == "PUT" && asked.path.ends_with("/team/hub/manifests/5")
+    };
+    let front = Front::of(&registry.address, move |asked| if goes(asked) { Say::Cut } else { Say::Pass });
+    let ran = Site::of(&[&front.address]).release(&first, "c2");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("/team/hub/manifests/5"), "{}", ran.stderr);
+    let aliases = shown(&direct.aliases("0 hub"));
+    assert_eq!(aliases, "5=5.3.0-0 5.3=5.3.0-1 5.3.0=5.3.0-1 latest=5.3.0-0");
+    let ran = direct.release(&first, "c2");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let aliases = shown(&direct.aliases("0 hub"));
+    assert_eq!(aliases, "5=5.3.0-1 5.3=5.3.0-1 5.3.0=5.3.0-1 latest=5.3.0-1");
 }
 
 /// docker-registry has no referee: a race may overwrite a tag, which is seen afterwards, and a new number taken.
