@@ -80,7 +80,13 @@ fn commit_by(root: &Path, rewrites: &[Rewrite], step: Step) -> Result<Vec<PathBu
         return Ok(Vec::new());
     }
     for rewrite in &changed {
-        check_place(&root.join(&rewrite.place))?;
+        let target = state.inside(&rewrite.place).map_err(|e| Error::Input {
+            place: root.join(&rewrite.place).display().to_string(),
+            reason: e.to_string(),
+            hint: "a link on the way leads out of it: put a folder in its place; nothing was written"
+                .to_owned(),
+        })?;
+        check_place(&target)?;
     }
     state.stage(changed.iter().enumerate().filter_map(|(at, r)| Some((at, r.bytes.as_deref()?))), step)?;
     let moves = changed.iter().map(|r| Move { place: r.place.clone(), remove: r.bytes.is_none() }).collect();

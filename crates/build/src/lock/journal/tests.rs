@@ -202,6 +202,26 @@ fn a_journal_that_came_with_the_repository_reaches_no_further() {
     }
 }
 
+/// A journal that nobody can finish would be in the way of every later command.
+#[test]
+fn a_place_behind_a_link_is_refused_before_anything_counts() {
+    let outside = tempfile::tempdir().unwrap();
+    let repository = Repository::with(&old());
+    std::os::unix::fs::symlink(outside.path(), repository.root().join("images/proxy")).unwrap();
+    let mut all = rewrites(&new());
+    all.push(Rewrite { place: "images/proxy/debs.lock".into(), bytes: Some(b"1".to_vec()) });
+    let error = commit(repository.root(), &all).unwrap_err();
+    assert!(
+        error.to_string().contains("images/proxy/debs.lock: this lies outside of the repository"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("link"));
+    assert!(rewrites(&old()).iter().all(|file| file.is_there(repository.root())));
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    commit(repository.root(), &rewrites(&new())).unwrap();
+    assert!(rewrites(&new()).iter().all(|file| file.is_there(repository.root())));
+}
+
 #[test]
 fn folders_of_killed_work_go_and_those_in_use_stay() {
     let repository = Repository::with(&old());
