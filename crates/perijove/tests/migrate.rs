@@ -259,6 +259,19 @@ fn a_run_that_was_cut_off_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_link_out_of_the_repository_is_not_followed() {
+    let (site, outside) = (Site::empty(), tempfile::tempdir().unwrap());
+    site.write("Dockerfile", "FROM jupyterhub/jupyterhub:5.2.1\nRUN pip install oauthenticator\n");
+    site.write("run.sh", "docker run jupyterhub/singleuser:5.2.1\n");
+    std::os::unix::fs::symlink(outside.path(), site.folder.path().join("images")).unwrap();
+    let ran = site.run(&[".", "--fix"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("images: a link out of the repository"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    assert!(!site.folder.path().join("perijove.toml").exists());
+}
+
+#[test]
 fn a_folder_that_is_in_the_way_is_left_alone() {
     let site = Site::empty();
     site.write("Dockerfile", "FROM jupyterhub/jupyterhub:5.2.1\nRUN pip install oauthenticator\n");

@@ -33,6 +33,9 @@ pub fn all(found: &Found, root: &Path) -> Result<(), CliError> {
     let changed: Changed<'_> =
         files.iter().zip(fixed).map(|((_, target, _), text)| (target.clone(), text)).collect();
     let new: Vec<_> = found.folders.iter().filter(|planned| !planned.folder.there).collect();
+    if !new.is_empty() {
+        stays_inside(root)?;
+    }
     let mut folders: Vec<(TempDir, PathBuf)> = Vec::new();
     for planned in &new {
         let target = root.join("images").join(&planned.folder.name);
@@ -68,6 +71,20 @@ pub fn all(found: &Found, root: &Path) -> Result<(), CliError> {
         staged.persist(&toml).map_err(|e| failed(&toml, &e.error))?;
     }
     Ok(())
+}
+
+/// `images` may be a link that came with the repository, and lead anywhere.
+fn stays_inside(root: &Path) -> Result<(), CliError> {
+    let images = root.join("images");
+    if fs::symlink_metadata(&images).is_err() {
+        return Ok(());
+    }
+    let real = |path: &Path| path.canonicalize().map_err(|e| failed(path, &e));
+    if real(&images)?.starts_with(real(root)?) {
+        return Ok(());
+    }
+    let message = format!("{}: a link out of the repository", images.display());
+    Err(CliError::failed(message, "put a folder in its place; nothing was written"))
 }
 
 /// A file's new text beside it, with its mode.
