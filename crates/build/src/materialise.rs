@@ -155,11 +155,11 @@ fn base_name(path: &str) -> &str {
 pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) -> Result<Vec<PartInfo>> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let unpackers = Arc::new(tokio::sync::Semaphore::new(cores));
-    let work = parts.iter().map(|part| {
+    let work = parts.iter().enumerate().map(|(at, part)| {
         let unpackers = Arc::clone(&unpackers);
         async move {
             if let Some(info) = cache.part(part) {
-                return Ok(info);
+                return Ok((at, info));
             }
             let package = origins.package(part).await?;
             let _turn = unpackers.acquire().await;
@@ -177,12 +177,15 @@ pub async fn materialise(origins: &Origins, cache: &LayerCache, parts: &[Part]) 
                     unpack_part(&part, package.as_deref(), &mut sink)
                 });
                 reporter.report(Event::Finished { task });
-                info
+                Ok((at, info?))
             })
             .await
         }
     });
-    stream::iter(work).buffered(ABREAST.max(cores)).try_collect().await
+    // As they come: in their order, a large part would keep those behind it waiting, and a core idle.
+    let infos: BTreeMap<usize, PartInfo> =
+        stream::iter(work).buffer_unordered(ABREAST.max(cores)).try_collect().await?;
+    Ok(infos.into_values().collect())
 }
 
 fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Result<()> {
