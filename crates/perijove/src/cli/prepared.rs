@@ -36,7 +36,7 @@ pub struct What {
     #[arg(long, env = "PERIJOVE_REVISION", value_parser = NonEmptyStringValueParser::new())]
     pub revision: Option<String>,
     /// The number of a pull request
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub pull_request: Option<u64>,
 }
 
@@ -100,7 +100,9 @@ pub async fn prepare(
         let repos = repositories(&registries, name)?;
         let version = Locks::read(&builder.config, name)?.version(&builder.config, name)?;
         // What nodes have: the newest build of this version, else of its series, else of any.
-        let aliases = perijove_tags::aliases(&format!("{version}-0"), []).unwrap_or_default();
+        let aliases = perijove_tags::aliases(&format!("{version}-0"), []).map_err(|refusal| {
+            CliError::usage(format!("image {name}: its version makes no tag: {refusal}"), &refusal.hint())
+        })?;
         let previous =
             |repo: &Reference| aliases.iter().skip(1).map(|a| repo.with_tag(a)).collect::<Vec<_>>();
         let previous: Vec<Reference> = repos.iter().take(1).flat_map(previous).collect();
