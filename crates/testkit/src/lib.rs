@@ -11,6 +11,7 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
+pub mod freezes;
 pub mod front;
 pub mod layout;
 pub mod packages;

@@ -1,28 +1,18 @@
 //! Years of an image repository, through its pipelines: the real freezes, and made ones on three branches. After every
 //! release each tag and alias is compared with the rule.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use perijove_testkit::freezes::freezes;
+use perijove_testkit::has;
 use perijove_testkit::packages::{Packages, Wheel};
 use perijove_testkit::program::Program;
 use perijove_testkit::registry::Registry;
 use perijove_testkit::workflow::actions::git;
 use perijove_testkit::workflow::github::{Event, GitHub};
-use perijove_testkit::{has, skip};
 
 use crate::oracle::Oracle;
 use crate::scene::{PERIJOVE, Scene};
-
-fn freezes() -> Vec<PathBuf> {
-    let shared = std::env::var_os("PERIJOVE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    let entries = std::fs::read_dir(shared.join("conformance/freezes")).into_iter().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
-    files.retain(|p| p.extension().is_some_and(|e| e == "txt"));
-    files.sort();
-    files
-}
 
 /// The version of `package` in a lock.
 fn version(lock: &str, package: &str) -> String {
@@ -33,17 +23,7 @@ fn version(lock: &str, package: &str) -> String {
 
 #[test]
 fn the_real_freezes() {
-    let test = "the_real_freezes";
-    let freezes = freezes();
-    if freezes.len() != 9 {
-        return skip(
-            test,
-            "the nine freezes are not there; set PERIJOVE_SHARED to the folder that holds conformance/freezes",
-        );
-    }
-    if !has(test, "uv") {
-        return;
-    }
+    let Some(freezes) = freezes("the_real_freezes") else { return };
     let start = Instant::now();
     let registry = Registry::with(PERIJOVE, &["--create-only", r"\d+\.\d+\.\d+.*-\d+"]);
     let github = GitHub::new(PERIJOVE).of_this_site();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use perijove_oci::Reference;
 use perijove_oci::client::Client;
 use perijove_oci::report::Silent;
+use perijove_testkit::freezes::tiny_base;
 use perijove_testkit::packages::{Packages, Wheel};
 use perijove_testkit::program::Program;
 use perijove_testkit::registry::Registry;
@@ -54,7 +55,7 @@ impl Scene {
         package: &str,
     ) -> Self {
         let address = &registry.address;
-        let base = tiny_base(&registry);
+        let base = tiny_base(PERIJOVE, &registry);
         let toml = format!(
             "[repository]\nregistries = [\"{address}/team\"]\nstaging = \"{address}/staging\"\n\
              platforms = [\"linux/amd64\"]\ndefault-branch = \"main\"\n\n[image.app]\nversion-from = \"{package}\"\n\
@@ -110,20 +111,6 @@ pub fn tags(repository: &str) -> BTreeMap<String, String> {
         }
         tags
     })
-}
-
-/// An image without anything, for others to stand on.
-fn tiny_base(registry: &Registry) -> String {
-    let repository = Repository::new(
-        "[repository]\nplatforms = [\"linux/amd64\"]\n[image.base]\nversion = \"1\"\nbase = { debian = \"trixie\" }\n",
-    );
-    repository.lock_debs("base", &[]);
-    let cache = tempfile::tempdir().unwrap();
-    let target = format!("{}/base:1", registry.address);
-    let program =
-        Program::new(PERIJOVE, repository.path(), cache.path()).envs(Packages::serve().environment());
-    let result = program.args(["build", "--format", "json", "--push", &target]).run().json();
-    format!("{}/base@{}", registry.address, result["images"][0]["digest"].as_str().unwrap())
 }
 
 /// This repository's own root.
