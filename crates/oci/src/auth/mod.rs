@@ -96,11 +96,6 @@ impl Auth {
         }
     }
 
-    /// Where credentials are.
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
-    }
-
     /// What to send for `access`: nothing while the registry has not asked for anything.
     pub async fn header(&self, access: &Access) -> Result<Option<HeaderValue>> {
         let Some(wanted) = lock(&self.wanted).get(&access.registry).cloned() else { return Ok(None) };
@@ -166,7 +161,8 @@ impl Auth {
         Ok(self.header(access).await?.as_ref() != used)
     }
 
-    async fn credential(&self, access: &Access) -> Result<Option<Credential>> {
+    /// The credential for a repository, looked up once: a helper is a process of its own.
+    pub async fn credential(&self, access: &Access) -> Result<Option<Credential>> {
         let mut known = self.credentials.lock().await;
         let key = (access.registry.clone(), access.repository.clone());
         if let Some(credential) = known.get(&key) {

@@ -11,7 +11,7 @@ use super::Client;
 use super::delete::Deleted;
 use super::referrers::fallback_tag;
 use super::request::refused;
-use crate::auth::Credential;
+use crate::auth::{Access, Credential};
 use crate::content::Links;
 use crate::error::{Error, Result};
 use crate::http;
@@ -174,7 +174,8 @@ impl Client {
 
     /// A request with the registry's credentials; `None` for 404.
     async fn ask(&self, method: Method, repo: &Reference, url: &Url) -> Result<Option<Response>> {
-        let secret = match self.0.auth.keyring().find(&repo.registry, &repo.repository).await? {
+        let access = Access::delete(&repo.registry, &repo.repository);
+        let secret = match self.0.auth.credential(&access).await? {
             Some(
                 Credential::Password { password: secret, .. }
                 | Credential::Identity(secret)

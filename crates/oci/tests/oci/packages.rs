@@ -2,6 +2,7 @@
 //! behind an interface of its own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use perijove_oci::auth::Keyring;
@@ -85,6 +86,19 @@ struct Ghcr {
     auth: tempfile::NamedTempFile,
 }
 
+/// A client with the credentials of this file.
+fn client(address: &str, auth: &Path) -> Client {
+    let settings = Settings {
+        keyring: Keyring::of_file(auth),
+        packages: Some(Packages {
+            registry: address.to_owned(),
+            api: format!("http://{address}/api/").parse().unwrap(),
+        }),
+        ..Settings::default()
+    };
+    Client::with(settings, Arc::new(Silent)).unwrap()
+}
+
 fn ghcr(owner: &'static str, images: &[(Vec<u8>, Vec<String>)]) -> Ghcr {
     let versions = images.iter().cloned().enumerate().map(|(id, version)| (id as u64, version)).collect();
     let package: Package = Arc::new(Mutex::new(Some(versions)));
@@ -94,15 +108,7 @@ fn ghcr(owner: &'static str, images: &[(Vec<u8>, Vec<String>)]) -> Ghcr {
     // `robot:secret`
     let entry = json!({ "auths": { &server.address: { "auth": "cm9ib3Q6c2VjcmV0" } } });
     std::fs::write(auth.path(), serde_json::to_vec(&entry).unwrap()).unwrap();
-    let settings = Settings {
-        keyring: Keyring::of_file(auth.path()),
-        packages: Some(Packages {
-            registry: server.address.clone(),
-            api: format!("http://{}/api/", server.address).parse().unwrap(),
-        }),
-        ..Settings::default()
-    };
-    let client = Client::with(settings, Arc::new(Silent)).unwrap();
+    let client = client(&server.address, auth.path());
     Ghcr { package, client, repo: repo(&server.address, "team/staging/hub"), auth }
 }
 
@@ -168,10 +174,11 @@ async fn long_lists_come_in_pages_and_refusals_are_named() {
     let mut all = images();
     let more = (0..250).map(|n| (manifest(&format!("{n}")), vec![]));
     all.splice(0..0, more);
-    let ghcr = ghcr("orgs/team", &all);
+    let mut ghcr = ghcr("orgs/team", &all);
     assert_eq!(ghcr.delete("1.0.0-0.pr7", &["1.0.0-0.pr7"]).await.unwrap(), Deleted::Manifest);
     assert_eq!(ghcr.left().len(), 253);
     std::fs::write(ghcr.auth.path(), "{}").unwrap();
+    ghcr.client = client(&ghcr.repo.registry, ghcr.auth.path());
     let error = ghcr.delete("1.0.0-0.pr8", &[]).await.unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
     assert_eq!(ghcr.left().len(), 253);
