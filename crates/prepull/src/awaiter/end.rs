@@ -11,8 +11,8 @@ use super::{Error, Outcome, Report};
 
 /// Beyond this the end does not wait.
 pub(super) const END: Duration = Duration::from_secs(10);
-/// Bytes of an event's message that Kubernetes takes.
-const MESSAGE: usize = 1024;
+/// Bytes of an event's message that Kubernetes takes, less what line ends grow to.
+const MESSAGE: usize = 960;
 
 /// The object that an event is about: `job/NAME`, `pod/NAME`; `kubectl describe` shows the event when the uid
 /// follows: `job/NAME/UID`.
@@ -70,7 +70,8 @@ pub(super) async fn say(api: &Api, namespace: &str, target: &Target, report: &Re
         "involvedObject": about,
         "type": if warm { "Normal" } else { "Warning" },
         "reason": if warm { "PrePulled" } else { "PrePullFailed" },
-        "message": report.brief(MESSAGE),
+        // kubectl shows the first line only.
+        "message": report.brief(MESSAGE).replace('\n', "; "),
         "source": {"component": "perijove-await"},
         "firstTimestamp": now,
         "lastTimestamp": now,

@@ -61,7 +61,7 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     let mut rows = nodes::with_nodes(rows, observed, policy, &mut wake, |stand: &mut Vec<Stand>, finding| {
         stand.insert(0, Stand::new(NodeState::Excluded, Some(finding)));
     });
-    if policy.nodes {
+    if policy.nodes && observed.is_listed(Kind::Pods) {
         missing = missing.saturating_sub(name_missing(&mut rows, observed, &sets));
     }
     let fatal = rows.values().flatten().filter_map(|stand| stand.fatal).min();
@@ -267,9 +267,10 @@ fn stand(
     wake: &mut Wake,
 ) -> Stand {
     let waits = &policy.waits;
-    let mut doubt = |since: Now, wait: Duration, finding: Finding| {
-        let state = if wake.over(since, wait) { NodeState::Excluded } else { NodeState::Pulling };
-        Stand::new(state, Some(finding))
+    // Until it is a fact, it is not said.
+    let mut doubt = |since: Now, wait: Duration, finding: Finding| match wake.over(since, wait) {
+        true => Stand::new(NodeState::Excluded, Some(finding)),
+        false => Stand::new(NodeState::Pulling, None),
     };
     if let Some(rejection) = rejection.filter(|_| matches!(entry.stage, Stage::New | Stage::Bound | Stage::Rejected)) {
         return rejected(rejection, policy, wake);

@@ -199,8 +199,11 @@ fn without_names(message: &str, image: &str) -> String {
     };
     let mut words = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
-        // A word that holds the repository or an address is a name as a whole: its tag or path may say anything.
-        let is_name = (!repository.is_empty() && word.contains(repository)) || word.contains("://");
+        // A word that is the image or an address is a name as a whole: its tag or path may say anything.
+        let bare = word.trim_start_matches(['(', '\'']);
+        let rest = bare.strip_prefix(repository).filter(|_| !repository.is_empty());
+        let is_name = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| !c.is_alphanumeric()));
+        let is_name = is_name || word.contains("://");
         words.push_str(if is_name { " " } else { word });
     }
     words

@@ -227,7 +227,7 @@ fn node(row: &Row, verdict: &Verdict) -> Value {
                 value.insert("size_bytes".to_owned(), json!(bytes));
             }
             if let Some(seconds) = cell.pulled.and_then(|pulled| pulled.seconds) {
-                value.insert("pull_seconds".to_owned(), json!(seconds));
+                value.insert("pull_seconds".to_owned(), json!((seconds * 1000.0).round() / 1000.0));
             }
             Value::Object(value)
         })
