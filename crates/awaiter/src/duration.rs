@@ -49,10 +49,14 @@ mod tests {
 
     #[test]
     fn reads_and_writes_times() {
-        for (given, seconds) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h0m5s", 3605), ("45", 45), ("0", 0)] {
+        for (given, seconds) in
+            [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h0m5s", 3605), ("45", 45), ("0", 0)]
+        {
             assert_eq!(parse(given), Ok(Duration::from_secs(seconds)), "{given}");
         }
-        for given in ["", "10", "m", "-5s", "10d", "5s1m", "1m1m", "1.5h", "999999h", "99999999999999999999s", "é"] {
+        for given in
+            ["", "10", "m", "-5s", "10d", "5s1m", "1m1m", "1.5h", "999999h", "99999999999999999999s", "é"]
+        {
             assert_eq!(parse(given).is_ok(), given == "10", "{given}");
         }
         assert_eq!(text(Duration::from_secs(560)), "9m20s");

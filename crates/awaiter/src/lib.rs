@@ -117,7 +117,10 @@ pub async fn run(
     say: impl FnMut(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, Error> {
-    let log = arguments.termination_log.clone().or_else(|| Some(PathBuf::from(TERMINATION_LOG)).filter(|p| p.exists()));
+    let log = arguments
+        .termination_log
+        .clone()
+        .or_else(|| Some(PathBuf::from(TERMINATION_LOG)).filter(|p| p.exists()));
     let result = attempt(arguments, say, stop).await;
     let mut result = result.map(|report| ended(report, arguments.on_deadline));
     let text = match &result {
@@ -158,7 +161,10 @@ fn ended(report: Report, on_deadline: OnDeadline) -> Ended {
         (Outcome::Failed, _) => 1,
         (Outcome::Deadline, OnDeadline::Fail) => 3,
         (Outcome::Deadline, OnDeadline::Warn) => {
-            warnings.insert(0, "the deadline has passed; going on without the rest, as --on-deadline says".to_owned());
+            warnings.insert(
+                0,
+                "the deadline has passed; going on without the rest, as --on-deadline says".to_owned(),
+            );
             0
         }
     };

@@ -1,7 +1,7 @@
 //! `perijove await`: waits until pullers have their images on the nodes of a cluster.
 
-use perijove_awaiter::ended_by_signal;
 pub use perijove_awaiter::Arguments;
+use perijove_awaiter::ended_by_signal;
 
 use super::Outcome;
 use super::error::CliError;

@@ -126,7 +126,8 @@ impl Api {
         asked: Asked,
     ) -> Result<Response<Body>, Trouble> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let builder = Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
+        let builder =
+            Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
         let builder = if body.is_empty() {
             builder
         } else {
@@ -150,7 +151,8 @@ fn of_client(error: kube::Error, asked: Asked) -> Trouble {
         error => {
             let text = causes(&error);
             // The client puts what it is made of in front of what happened.
-            let text = text.strip_prefix("ServiceError: ").or(text.strip_prefix("HyperError: ")).unwrap_or(&text);
+            let text =
+                text.strip_prefix("ServiceError: ").or(text.strip_prefix("HyperError: ")).unwrap_or(&text);
             Trouble::passing(text)
         }
     }

@@ -47,7 +47,10 @@ impl FromStr for Target {
             }
             _ => {
                 let kinds: Vec<&str> = KINDS.iter().map(|(word, ..)| *word).collect();
-                Err(format!("`{text}` is not KIND/NAME or KIND/NAME/UID, with a KIND of {}", kinds.join(", ")))
+                Err(format!(
+                    "`{text}` is not KIND/NAME or KIND/NAME/UID, with a KIND of {}",
+                    kinds.join(", ")
+                ))
             }
         }
     }
@@ -112,7 +115,9 @@ pub(super) async fn clean_up(
                 }
                 Ok(_) => break Ok(true),
                 Err(Trouble::Missing(_)) => break Ok(false),
-                Err(trouble) => break Err(words(trouble, namespace, &format!("the DaemonSet {name} was not deleted"))),
+                Err(trouble) => {
+                    break Err(words(trouble, namespace, &format!("the DaemonSet {name} was not deleted")));
+                }
             }
         };
         match result {
@@ -143,7 +148,10 @@ mod tests {
     #[test]
     fn reads_a_target() {
         let job: Target = "job/hook/0c9f".parse().unwrap();
-        assert_eq!((job.api_version, job.kind, job.name.as_str(), job.uid.as_deref()), ("batch/v1", "Job", "hook", Some("0c9f")));
+        assert_eq!(
+            (job.api_version, job.kind, job.name.as_str(), job.uid.as_deref()),
+            ("batch/v1", "Job", "hook", Some("0c9f"))
+        );
         assert_eq!("Pod/a".parse::<Target>().unwrap().uid, None);
         for text in ["", "job", "job/", "node/a", "job/a/b/c", "/a"] {
             assert!(text.parse::<Target>().is_err(), "{text}");

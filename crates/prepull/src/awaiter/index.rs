@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::images::{ContainerImage, images_of};
+use super::matrix::Finding;
 use super::model::{DaemonSet, Event, Node, Pod};
 use super::pulled::{Pulled, pulled};
 use super::reasons::{self, Reason, brief};
-use super::matrix::Finding;
 
 /// Bytes of the cluster's words that are kept.
 pub(crate) const BRIEF: usize = 400;
@@ -234,7 +234,8 @@ impl Observed {
     fn pod(&mut self, mut pod: Pod, now: Now) {
         let uid = pod.metadata.uid.clone();
         let images = images_of(&pod.spec);
-        let known = self.pods.values().next().map(|entry| &entry.images).filter(|known| known[..] == images[..]);
+        let known =
+            self.pods.values().next().map(|entry| &entry.images).filter(|known| known[..] == images[..]);
         let images: Arc<[ContainerImage]> = known.cloned().unwrap_or_else(|| images.into());
         // One place to look for the node, and little memory.
         let node: Option<Box<str>> = pod.node().map(Into::into);
@@ -294,7 +295,9 @@ impl Observed {
     fn event(&mut self, event: &Event, now: Now) {
         let about = &event.involved_object;
         if &*about.kind == "DaemonSet" {
-            if let Some(set) = self.daemonsets.get_mut(&about.uid).filter(|_| &*event.reason == "FailedCreate") {
+            if let Some(set) =
+                self.daemonsets.get_mut(&about.uid).filter(|_| &*event.reason == "FailedCreate")
+            {
                 let has_pods = self.pods.values().any(|entry| entry.owner == about.uid);
                 let since = set.refused.as_ref().map_or(now, |(since, _)| *since);
                 // A refusal from before the pods came says nothing any more.
@@ -305,7 +308,10 @@ impl Observed {
         // In a hub's namespace most events are about users' pods.
         let ours = self.pods.contains_key(&about.uid)
             || self.daemonsets.values().any(|entry| {
-                about.name.strip_prefix(entry.set.metadata.name.as_str()).is_some_and(|rest| rest.starts_with('-'))
+                about
+                    .name
+                    .strip_prefix(entry.set.metadata.name.as_str())
+                    .is_some_and(|rest| rest.starts_with('-'))
             });
         if &*about.kind != "Pod" || !ours {
             return;
@@ -332,7 +338,8 @@ impl Observed {
             "NetworkNotReady" | "FailedCreatePodSandBox" | "FailedMount" | "FailedAttachVolume" => {
                 let network = &*event.reason == "NetworkNotReady";
                 let reason = if network { Reason::NetworkNotReady } else { Reason::SandboxFailed };
-                let since = words.trouble.as_ref().filter(|(_, old)| old.reason == reason).map_or(now, |(at, _)| *at);
+                let since =
+                    words.trouble.as_ref().filter(|(_, old)| old.reason == reason).map_or(now, |(at, _)| *at);
                 words.trouble = Some((since, Finding::new(reason, brief(&event.message, BRIEF))));
             }
             _ => {}
@@ -351,7 +358,9 @@ impl Observed {
     }
 
     fn node(&mut self, mut node: Node, now: Now) {
-        node.status.conditions.retain(|c| matches!(&*c.kind, "Ready" | "DiskPressure" | "MemoryPressure" | "PIDPressure"));
+        node.status
+            .conditions
+            .retain(|c| matches!(&*c.kind, "Ready" | "DiskPressure" | "MemoryPressure" | "PIDPressure"));
         for condition in &mut node.status.conditions {
             condition.message = condition.message.as_deref().map(|text| brief(text, BRIEF).into());
         }

@@ -30,7 +30,11 @@ impl Items {
         mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
         for &byte in bytes {
-            if self.in_item { self.item.push(byte) } else { self.around.push(byte) }
+            if self.in_item {
+                self.item.push(byte)
+            } else {
+                self.around.push(byte)
+            }
             if self.in_text {
                 self.text(byte);
                 continue;
@@ -137,7 +141,11 @@ mod tests {
     }
 
     fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(json!(null)), any::<i32>().prop_map(|n| json!(n)), "[\\[\\]{}\",\\\\:a]{0,6}".prop_map(|s| json!(s))];
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<i32>().prop_map(|n| json!(n)),
+            "[\\[\\]{}\",\\\\:a]{0,6}".prop_map(|s| json!(s))
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),

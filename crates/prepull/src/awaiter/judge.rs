@@ -95,7 +95,9 @@ fn decide(
     let mut gone: Vec<&String> = observed.deleted.iter().chain(ending).collect();
     gone.dedup();
     if !gone.is_empty() {
-        verdict.findings.extend(gone.iter().map(|name| Finding::new(Reason::DaemonSetDeleted, name.as_str())));
+        verdict
+            .findings
+            .extend(gone.iter().map(|name| Finding::new(Reason::DaemonSetDeleted, name.as_str())));
         return Decision::Failed;
     }
     let mut refused_for_good = false;
@@ -234,7 +236,10 @@ fn one_set<'a>(
                 for one in pod.images.iter() {
                     let (state, finding) = cell(pod, one, words);
                     let Some(image) = images.iter().position(|name| **name == *one.image) else { continue };
-                    let pulled = words.and_then(|words| words.pulls.get(&one.image)).and_then(|pull| pull.pulled);
+                    let pulled =
+                        words.and_then(|words| words.pulls.get(&one.image)).and_then(|pull| pull.pulled);
+                    let is_there = state == ImageState::Waiting && pulled.is_some();
+                    let state = if is_there { ImageState::Starting } else { state };
                     stand.cells.push(Cell { image, state, finding, pulled });
                 }
                 in_turn(&mut stand.cells, pod.stage);
@@ -272,7 +277,9 @@ fn stand(
         true => Stand::new(NodeState::Excluded, Some(finding)),
         false => Stand::new(NodeState::Pulling, None),
     };
-    if let Some(rejection) = rejection.filter(|_| matches!(entry.stage, Stage::New | Stage::Bound | Stage::Rejected)) {
+    if let Some(rejection) =
+        rejection.filter(|_| matches!(entry.stage, Stage::New | Stage::Bound | Stage::Rejected))
+    {
         return rejected(rejection, policy, wake);
     }
     match entry.stage {
@@ -282,7 +289,11 @@ fn stand(
             let message = message.unwrap_or_default();
             // What it says of pre-emption helps nobody here.
             let said = message.split(" preemption:").next().unwrap_or(message);
-            doubt(entry.since, waits.scheduling, Finding::new(reasons::unschedulable(message), brief(said, BRIEF)))
+            doubt(
+                entry.since,
+                waits.scheduling,
+                Finding::new(reasons::unschedulable(message), brief(said, BRIEF)),
+            )
         }
         Stage::Bound => doubt(
             entry.since,
@@ -316,7 +327,9 @@ fn stand(
                 Some((since, finding)) if !started(entry) && finding.reason == Reason::NetworkNotReady => {
                     doubt(*since, waits.silent, finding.clone())
                 }
-                Some((_, finding)) if !started(entry) => Stand::new(NodeState::Pulling, Some(finding.clone())),
+                Some((_, finding)) if !started(entry) => {
+                    Stand::new(NodeState::Pulling, Some(finding.clone()))
+                }
                 _ => Stand::new(NodeState::Pulling, None),
             }
         }
@@ -340,13 +353,17 @@ fn in_turn(cells: &mut [Cell], stage: Stage) {
     if !matches!(stage, Stage::Taken | Stage::Lost) {
         return;
     }
-    if let Some(first) = cells.iter_mut().find(|cell| cell.state == ImageState::Waiting && cell.pulled.is_none()) {
+    if let Some(first) = cells.iter_mut().find(|cell| cell.state == ImageState::Waiting) {
         first.state = ImageState::Pulling;
     }
 }
 
 /// How an image is doing in a pod, by its container's state and the events.
-pub(super) fn cell(entry: &PodEntry, one: &ContainerImage, words: Option<&Words>) -> (ImageState, Option<Finding>) {
+pub(super) fn cell(
+    entry: &PodEntry,
+    one: &ContainerImage,
+    words: Option<&Words>,
+) -> (ImageState, Option<Finding>) {
     let heard = words.and_then(|words| words.pulls.get(&one.image));
     let failed_pull = heard.and_then(|pull| pull.failed.as_deref());
     let pull = |word: &str, message: &str| {
@@ -361,7 +378,8 @@ pub(super) fn cell(entry: &PodEntry, one: &ContainerImage, words: Option<&Words>
         (state, Some(Finding::new(reason, brief(message, BRIEF))))
     };
     let puller = |reason: Reason, message: &str| {
-        let state = if reason.outlook() == Outlook::Fatal { ImageState::Failed } else { ImageState::Retrying };
+        let state =
+            if reason.outlook() == Outlook::Fatal { ImageState::Failed } else { ImageState::Retrying };
         (state, Some(Finding::new(reason, brief(message, BRIEF))))
     };
     let Some(status) = entry.pod.container(&one.container) else {
@@ -381,7 +399,7 @@ pub(super) fn cell(entry: &PodEntry, one: &ContainerImage, words: Option<&Words>
     }
     if status.state.running {
         let warm = status.ready && !one.init;
-        return (if warm { ImageState::Warm } else { ImageState::Waiting }, None);
+        return (if warm { ImageState::Warm } else { ImageState::Starting }, None);
     }
     let Some(said) = &status.state.waiting else { return (ImageState::Waiting, None) };
     match &*said.reason {
@@ -408,7 +426,9 @@ fn name_missing<'a>(
 ) -> usize {
     let mut named = 0;
     for (name, entry) in &observed.nodes {
-        if rows.contains_key(&**name) || !sets.iter().any(|set| nodes::lands(&set.set.spec.template.spec, &entry.node)) {
+        if rows.contains_key(&**name)
+            || !sets.iter().any(|set| nodes::lands(&set.set.spec.template.spec, &entry.node))
+        {
             continue;
         }
         named += 1;
@@ -431,7 +451,8 @@ fn row(node: &str, stands: Vec<Stand>) -> Row {
         }
     }
     cells.sort_by_key(|cell| cell.image);
-    let of_cells = || cells.iter().filter(|cell| cell.state == ImageState::Failed).find_map(|c| c.finding.clone());
+    let of_cells =
+        || cells.iter().filter(|cell| cell.state == ImageState::Failed).find_map(|c| c.finding.clone());
     let finding = finding.or_else(|| if state == NodeState::Failed { of_cells() } else { None });
     Row { node: Arc::from(node), state, finding, cells }
 }

@@ -64,6 +64,8 @@ pub enum ImageState {
     Waiting,
     /// Under way.
     Pulling,
+    /// On the node; its container does not run yet.
+    Starting,
     /// It went wrong, and is tried again.
     Retrying,
     /// Trying again is of no use.
@@ -77,6 +79,7 @@ impl ImageState {
             ImageState::Warm => "warm",
             ImageState::Waiting => "waiting",
             ImageState::Pulling => "pulling",
+            ImageState::Starting => "starting",
             ImageState::Retrying => "retrying",
             ImageState::Failed => "failed",
         }

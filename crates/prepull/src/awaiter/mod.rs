@@ -20,6 +20,8 @@ mod pulled;
 pub mod reasons;
 mod report;
 mod run;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use api::connect;

@@ -73,7 +73,8 @@ fn trouble(entry: &NodeEntry, policy: &Policy, wake: &mut Wake) -> Option<Findin
     }
     let pressed = |kind: &str| condition(kind).filter(|c| &*c.status == "True");
     let disk = pressed("DiskPressure").map(|c| (Reason::DiskPressure, c));
-    let other = || pressed("MemoryPressure").or_else(|| pressed("PIDPressure")).map(|c| (Reason::Pressure, c));
+    let other =
+        || pressed("MemoryPressure").or_else(|| pressed("PIDPressure")).map(|c| (Reason::Pressure, c));
     let (reason, condition) = disk.or_else(other)?;
     Some(Finding::new(reason, condition.message.as_deref().unwrap_or_default()))
 }
@@ -98,7 +99,8 @@ fn selects(spec: &PodSpec, node: &Node) -> bool {
 
 /// An empty term meets no node.
 fn meets(term: &Term, node: &Node) -> bool {
-    let of_fields = |field: &Requirement| field.key == "metadata.name" && holds(field, Some(&node.metadata.name));
+    let of_fields =
+        |field: &Requirement| field.key == "metadata.name" && holds(field, Some(&node.metadata.name));
     let of_labels = |r: &Requirement| holds(r, node.metadata.labels.get(&r.key).map(String::as_str));
     let says_nothing = term.match_expressions.is_empty() && term.match_fields.is_empty();
     !says_nothing && term.match_fields.iter().all(of_fields) && term.match_expressions.iter().all(of_labels)

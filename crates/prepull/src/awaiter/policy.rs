@@ -26,7 +26,8 @@ impl FromStr for Quorum {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is neither a percentage from 1% to 100% nor a number of nodes from 1");
+        let wrong =
+            || format!("`{text}` is neither a percentage from 1% to 100% nor a number of nodes from 1");
         if let Some(percent) = text.strip_suffix('%') {
             let percent = percent.parse().map_err(|_| wrong())?;
             return if (1..=100).contains(&percent) { Ok(Quorum::Percent(percent)) } else { Err(wrong()) };
@@ -100,9 +101,15 @@ mod tests {
 
     #[test]
     fn reads_and_counts_a_quorum() {
-        for (text, eligible, takes) in
-            [("100%", 3, 3), ("90%", 10, 9), ("90%", 11, 10), ("1%", 3, 1), ("2", 3, 2), ("5", 3, 5), ("50%", 0, 0)]
-        {
+        for (text, eligible, takes) in [
+            ("100%", 3, 3),
+            ("90%", 10, 9),
+            ("90%", 11, 10),
+            ("1%", 3, 1),
+            ("2", 3, 2),
+            ("5", 3, 5),
+            ("50%", 0, 0),
+        ] {
             assert_eq!(text.parse::<Quorum>().map(|quorum| quorum.of(eligible)), Ok(takes), "{text}");
         }
         for text in ["", "0", "0%", "101%", "-1", "all", "90 %", "1.5"] {

@@ -75,7 +75,9 @@ impl Changes {
                     (NodeState::Excluded, Some(finding)) => {
                         lines.push(format!("{}: left out: {finding}", row.node));
                     }
-                    (NodeState::Pulling, Some(finding)) => lines.push(format!("{}: waiting: {finding}", row.node)),
+                    (NodeState::Pulling, Some(finding)) => {
+                        lines.push(format!("{}: waiting: {finding}", row.node))
+                    }
                     (NodeState::Pulling, None) => {}
                     (state, _) => lines.push(format!("{}: {}", row.node, state.word())),
                 }

@@ -68,14 +68,22 @@ mod tests {
         for (message, size_bytes, seconds) in [
             ("Successfully pulled image \"quay.io/jupyter/base:1\"", None, None),
             ("Successfully pulled image \"quay.io/jupyter/base:1\" in 2.371s", None, Some(2.371)),
-            ("Successfully pulled image \"quay.io/jupyter/base:1\" in 1m2.5s (1m10s including waiting)", None, Some(62.5)),
+            (
+                "Successfully pulled image \"quay.io/jupyter/base:1\" in 1m2.5s (1m10s including waiting)",
+                None,
+                Some(62.5),
+            ),
             (
                 "Successfully pulled image \"quay.io/jupyter/base:1\" in 240ms (2.3s including waiting). Image size: 123456 bytes.",
                 Some(123_456),
                 Some(0.24),
             ),
             ("Container image \"quay.io/jupyter/base:1\" already present on machine", None, None),
-            ("Container image \"quay.io/jupyter/base:1\" already present on machine and can be accessed by the pod", None, None),
+            (
+                "Container image \"quay.io/jupyter/base:1\" already present on machine and can be accessed by the pod",
+                None,
+                None,
+            ),
         ] {
             assert_eq!(pulled(message), Some((image, Pulled { size_bytes, seconds })), "{message}");
         }
@@ -85,7 +93,9 @@ mod tests {
 
     #[test]
     fn reads_durations_of_go() {
-        for (text, seconds) in [("1h1m1s", Some(3661.0)), ("12µs", Some(12e-6)), ("5", None), ("", None), ("1d", None)] {
+        for (text, seconds) in
+            [("1h1m1s", Some(3661.0)), ("12µs", Some(12e-6)), ("5", None), ("", None), ("1d", None)]
+        {
             assert_eq!(go_duration(text), seconds, "{text}");
         }
     }

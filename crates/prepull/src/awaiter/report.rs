@@ -108,7 +108,12 @@ impl Report {
             text.push('\n');
         }
         let short = verdict.rows.len() > LONG;
-        let shown: Vec<&Row> = verdict.rows.iter().filter(|row| !short || row.state != NodeState::Warm).take(10 * LONG).collect();
+        let shown: Vec<&Row> = verdict
+            .rows
+            .iter()
+            .filter(|row| !short || row.state != NodeState::Warm)
+            .take(10 * LONG)
+            .collect();
         if !shown.is_empty() {
             table(&mut text, &shown, verdict.images.len());
         }

@@ -111,7 +111,12 @@ fn encoded(text: &str) -> String {
 }
 
 /// Follows a kind for as long as somebody listens.
-pub(super) async fn follow(api: Arc<Api>, streaming: Arc<Streaming>, source: Source, to: mpsc::Sender<Message>) {
+pub(super) async fn follow(
+    api: Arc<Api>,
+    streaming: Arc<Streaming>,
+    source: Source,
+    to: mpsc::Sender<Message>,
+) {
     let mut version: Option<String> = None;
     let mut pause = PAUSE.0;
     let mut denied: Option<Instant> = None;
@@ -224,12 +229,14 @@ async fn tell(to: &mpsc::Sender<Message>, update: Update) -> Result<(), Ended> {
 }
 
 async fn list(api: &Api, source: &Source, to: &mpsc::Sender<Message>) -> Result<String, Ended> {
-    let mut body = api.send(Method::GET, &source.path(""), Vec::new(), source.asked("list")).await?.into_body();
+    let mut body =
+        api.send(Method::GET, &source.path(""), Vec::new(), source.asked("list")).await?.into_body();
     tell(to, Update::Begin(source.kind)).await?;
     let mut items = Items::default();
     loop {
         let waiting = tokio::time::timeout(FIRST, next(&mut body)).await;
-        let bytes = waiting.map_err(|_| Trouble::passing(format!("nothing heard for {} s", FIRST.as_secs())))??;
+        let bytes =
+            waiting.map_err(|_| Trouble::passing(format!("nothing heard for {} s", FIRST.as_secs())))??;
         let Some(bytes) = bytes else { break };
         let mut found = Vec::new();
         items
@@ -275,7 +282,9 @@ async fn watch(
         let waiting = tokio::time::timeout(if initial { FIRST } else { silence }, next(&mut body));
         let bytes = match waiting.await {
             Err(_) if initial => return Err(Trouble::Unknown("no streamed list".to_owned()).into()),
-            Err(_) => return Err(Trouble::passing(format!("nothing heard for {} s", silence.as_secs())).into()),
+            Err(_) => {
+                return Err(Trouble::passing(format!("nothing heard for {} s", silence.as_secs())).into());
+            }
             Ok(bytes) => bytes?,
         };
         let Some(bytes) = bytes else { return Ok(()) };
@@ -365,7 +374,8 @@ fn object(kind: Kind, json: &[u8]) -> Result<Object, String> {
 
 fn envelope(kind: Kind, json: &[u8]) -> Result<Object, String> {
     fn read<T: DeserializeOwned>(json: &[u8]) -> Result<Box<T>, String> {
-        let Envelope { object } = serde_json::from_slice::<Envelope<Box<T>>>(json).map_err(|e| e.to_string())?;
+        let Envelope { object } =
+            serde_json::from_slice::<Envelope<Box<T>>>(json).map_err(|e| e.to_string())?;
         Ok(object)
     }
     Ok(match kind {
