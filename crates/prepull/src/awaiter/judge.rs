@@ -74,8 +74,9 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     if verdict.decision == Decision::Deadline {
         if now < deadline {
             verdict.decision = Decision::Wait(wake.at);
-        } else if let Some(trouble) = &observed.trouble {
-            verdict.findings.push(Finding::new(Reason::ApiUnreachable, trouble.clone()));
+        } else if observed.trouble.is_some() || !observed.is_listed(Kind::DaemonSets) {
+            let trouble = observed.trouble.clone().unwrap_or_default();
+            verdict.findings.push(Finding::new(Reason::ApiUnreachable, trouble));
         }
     }
     verdict
@@ -112,11 +113,11 @@ fn decide(
     }
     let listed = observed.is_listed(Kind::DaemonSets) && observed.is_listed(Kind::Pods);
     if !listed || sets.len() < policy.expect.max(1) {
-        let said = match observed.is_listed(Kind::DaemonSets) {
-            true => format!("{} of {}", sets.len(), policy.expect.max(1)),
-            false => String::new(),
-        };
-        verdict.findings.push(Finding::new(Reason::NoDaemonSet, said));
+        // Of what was never listed, the API server's silence is all that can be said.
+        if observed.is_listed(Kind::DaemonSets) && sets.len() < policy.expect.max(1) {
+            let said = format!("{} of {}", sets.len(), policy.expect.max(1));
+            verdict.findings.push(Finding::new(Reason::NoDaemonSet, said));
+        }
         return Decision::Deadline;
     }
     let silent = sets.iter().filter(|entry| !has_spoken(entry)).map(|entry| &entry.set.metadata.name);
