@@ -37,7 +37,7 @@ hub.jupyter.org/deletable: "true"
 
 {{/*
 Labels of pods: `hub.labels` and `prePuller.labels` of the user's values, but none of those that open the hub's network
-policies, and none of ours.
+policies, and none of ours. No versions: continuous pullers have no reason to be made again for them.
 */}}
 {{- define "perijove.podLabels" -}}
 {{- $z2jh := fromJson (include "perijove.first" .root) -}}
@@ -51,7 +51,11 @@ policies, and none of ours.
 {{- end -}}
 {{- with $labels }}{{ toYaml . }}
 {{ end -}}
-{{ include "perijove.labels" . }}
+{{ include "perijove.selector" . }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- if not (hasPrefix "continuous" .component) }}
+hub.jupyter.org/deletable: "true"
+{{- end }}
 {{- end -}}
 
 {{/* Annotations of pods: `prePuller.annotations`. */}}

@@ -79,9 +79,9 @@ are new or lost: a puller that did not tolerate them would drop out of the count
 {{- if and (eq $name "image-pull-secret") $z2jh.imagePullSecret.create -}}{{- $name = $made -}}{{- end -}}
 {{- if and $name (not (has $name $names)) -}}{{- $names = append $names $name -}}{{- end -}}
 {{- end -}}
-{{- range $name := $names }}
-- name: {{ $name | quote }}
-{{- end -}}
+{{- $refs := list -}}
+{{- range $name := $names -}}{{- $refs = append $refs (dict "name" $name) -}}{{- end -}}
+{{- if $refs -}}{{- toYaml $refs -}}{{- end -}}
 {{- end -}}
 
 {{/* The pod of `group`; `for` is hook or continuous. */}}
