@@ -15,14 +15,14 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- $where := printf "%ssingleuser.profileList[%d]" $at.path $index -}}
 {{- $_ := include "perijove.check" (dict "value" $profile "kinds" (list "map") "expected" "a mapping" "at" $where) -}}
 {{- $_ := include "perijove.override" (dict "set" $at.set "of" $profile.kubespawner_override "where" (print $where ".kubespawner_override") "out" $out) -}}
-{{- $states := dict (include "perijove.apply" (dict "set" $at.set "state" $at.state "over" $out.value)) "" -}}
+{{- $states := list (include "perijove.apply" (dict "set" $at.set "state" $at.state "over" $out.value)) -}}
 {{- if $profile.profile_options -}}
 {{- $_ := include "perijove.options" (dict "set" $at.set "of" $profile.profile_options "where" (print $where ".profile_options") "out" $out) -}}
 {{- $options := $out.value -}}
 {{- $_ := include "perijove.combine" (dict "set" $at.set "states" $states "options" $options "out" $out) -}}
 {{- $states = $out.value -}}
 {{- end -}}
-{{- range $state, $_ := $states -}}
+{{- range $_, $state := $states -}}
 {{- $_ := include "perijove.pod" (dict "set" $at.set "state" $state "where" $where) -}}
 {{- end -}}
 {{- end -}}
@@ -42,13 +42,13 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- $where := printf "%s.%s" $at.where $name -}}
 {{- $_ := include "perijove.check" (dict "value" $option "kinds" (list "map") "expected" "a mapping" "at" $where) -}}
 {{- $_ := include "perijove.check" (dict "value" $option.choices "kinds" (list "map") "expected" "a mapping" "at" (print $where ".choices")) -}}
-{{- $choices := dict -}}
+{{- $choices := list -}}
 {{- range $key, $choice := $option.choices -}}
 {{- if not (kindIs "invalid" $choice) -}}
 {{- $whereChoice := printf "%s.choices.%s" $where $key -}}
 {{- $_ := include "perijove.check" (dict "value" $choice "kinds" (list "map") "expected" "a mapping" "at" $whereChoice) -}}
 {{- $_ := include "perijove.override" (dict "set" $at.set "of" $choice.kubespawner_override "where" (print $whereChoice ".kubespawner_override") "out" $out) -}}
-{{- $_ := set $choices (toJson $out.value) $out.value -}}
+{{- if not (has $out.value $choices) -}}{{- $choices = append $choices $out.value -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $free := $option.unlisted_choice -}}
@@ -56,7 +56,7 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- $over := $free.kubespawner_override -}}
 {{- if $over -}}{{- $over = toJson $over | replace "{value}" (include "perijove.any" .) | fromJson -}}{{- end -}}
 {{- $_ := include "perijove.override" (dict "set" $at.set "of" $over "where" (print $where ".unlisted_choice.kubespawner_override") "out" $out) -}}
-{{- $_ := set $choices (toJson $out.value) $out.value -}}
+{{- if not (has $out.value $choices) -}}{{- $choices = append $choices $out.value -}}{{- end -}}
 {{- end -}}
 {{- if $choices -}}{{- $options = append $options $choices -}}{{- end -}}
 {{- end -}}
@@ -64,7 +64,10 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- $_ := set .out "value" $options -}}
 {{- end -}}
 
-{{/* The state of every combination of choices; past 20,000, of each choice by itself, as `perijove images` does. */}}
+{{/*
+The state of every combination of choices, in their order, equal ones once; past 20,000 of each choice by itself, as
+`perijove images` does. `next` and `seen` hold one state each: appending to a list would copy it each time.
+*/}}
 {{- define "perijove.combine" -}}
 {{- $at := . -}}
 {{- $states := .states -}}
@@ -72,13 +75,14 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- range $choices := .options -}}
 {{- if not $many -}}
 {{- $next := dict -}}
-{{- range $state, $_ := $states -}}
+{{- $seen := dict -}}
+{{- range $_, $state := $states -}}
 {{- if gt (len $next) 20000 -}}{{- $many = true -}}{{- break -}}{{- end -}}
-{{- range $_, $over := $choices -}}
-{{- if $over -}}
-{{- $_ := set $next (include "perijove.apply" (dict "set" $at.set "state" $state "over" $over)) "" -}}
-{{- else -}}
-{{- $_ := set $next $state "" -}}
+{{- range $over := $choices -}}
+{{- $made := include "perijove.apply" (dict "set" $at.set "state" $state "over" $over) -}}
+{{- if not (hasKey $seen $made) -}}
+{{- $_ := set $next (printf "%06d" (len $next)) $made -}}
+{{- $_ := set $seen $made "" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -86,11 +90,11 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- end -}}
 {{- end -}}
 {{- if $many -}}
-{{- $states = deepCopy .states -}}
+{{- $states = .states -}}
 {{- range $choices := .options -}}
-{{- range $_, $over := $choices -}}
-{{- range $state, $_ := $at.states -}}
-{{- $_ := set $states (include "perijove.apply" (dict "set" $at.set "state" $state "over" $over)) "" -}}
+{{- range $over := $choices -}}
+{{- range $state := $at.states -}}
+{{- $states = append $states (include "perijove.apply" (dict "set" $at.set "state" $state "over" $over)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -191,6 +191,7 @@ fn plain_code_gives_the_same_set() {
         "c.DockerSpawner.image = 'other/other:1'",
         "def f(spawner):\n    spawner.image = 'by/hook:1'\nc.KubeSpawner.pre_spawn_hook = f",
         "def f(s, pod):\n    pod.spec.containers.append({'name': 'x', 'image': 'side/car:1'})\nc.KubeSpawner.modify_pod_hook = f",
+        "c.KubeSpawner.init_containers.append({'image': 'more/init:1', 'name': 'x'})",
         "x = make(name='y', image='made/by:1')",
         "x = make(image=f'not/{this}:1')\ny = {'image': name}",
     ] {
@@ -209,7 +210,6 @@ fn what_only_perijove_images_reads_is_handed_over() {
     for code in [
         "c.KubeSpawner.node_selector = {'pool': 'code'}",
         "c.KubeSpawner.profile_list = [{'kubespawner_override': {'image': 'by/code:1'}}]",
-        "c.KubeSpawner.init_containers.append({'image': 'more/init:1', 'name': 'x'})",
         "IMAGE = 'by/name:1'\nc.KubeSpawner.image = IMAGE",
         "c.KubeSpawner.image = (\n  'two/lines:1'\n)",
     ] {
