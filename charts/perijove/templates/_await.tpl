@@ -4,20 +4,24 @@ The awaiter: the Job of the hook, and the pod of `helm test`.
 
 {{/* The hook's run: one for each release, revision, namespace and image set. Names and labels of a run end in it. */}}
 {{- define "perijove.run" -}}
-{{- list .Release.Namespace .Release.Name .Release.Revision .Values.perijove.runId (include "perijove.imageVolumes" .) (include "perijove.groups" .) | toJson | sha256sum | trunc 12 -}}
+{{- $_ := include "perijove.groups" . -}}
+{{- $digests := list (index .Values "perijove.computed").rendered.tolerations -}}
+{{- range (index .Values "perijove.computed").rendered.groups -}}{{- $digests = append $digests .digest -}}{{- end -}}
+{{- list .Release.Namespace .Release.Name .Release.Revision .Values.perijove.runId (include "perijove.imageVolumes" .) $digests | toJson | sha256sum | trunc 12 -}}
 {{- end -}}
 
 {{/* The names of the hook's DaemonSets, in pulling order, as {"names": […]}. */}}
 {{- define "perijove.hookNames" -}}
 {{- $names := list -}}
-{{- range $group := (fromJson (include "perijove.groups" .)).groups -}}
+{{- $_ := include "perijove.groups" . -}}
+{{- range $group := (index .Values "perijove.computed").rendered.groups -}}
 {{- $names = append $names (include "perijove.hookName" (dict "root" $ "group" $group)) -}}
 {{- end -}}
 {{- toJson (dict "names" $names) -}}
 {{- end -}}
 
 {{- define "perijove.hookHash" -}}
-{{- print (include "perijove.runOnce" .root) (toJson .group) | sha256sum | trunc 12 -}}
+{{- print (include "perijove.runOnce" .root) .group.digest | sha256sum | trunc 12 -}}
 {{- end -}}
 
 {{- define "perijove.hookName" -}}
@@ -41,7 +45,7 @@ The awaiter: the Job of the hook, and the pod of `helm test`.
 
 {{/* Whether there is anything to wait for. */}}
 {{- define "perijove.hooks" -}}
-{{- if and .Values.perijove.hook.enabled (fromJson (include "perijove.groups" .)).groups -}}yes{{- end -}}
+{{- if and .Values.perijove.hook.enabled (ne "0" (include "perijove.count" .)) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* The pod that runs the awaiter with `args`. The token is short-lived and renewed by the kubelet. */}}
@@ -66,7 +70,10 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- with concat $core ($hook.tolerations | default list) }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with include "perijove.pullSecrets" (dict "root" .root "for" .for "secrets" $z2jh.imagePullSecrets) }}
+{{- $secrets := $z2jh.imagePullSecrets }}
+{{- if $z2jh.imagePullSecret.automaticReferenceInjection }}{{ $secrets = prepend $secrets "image-pull-secret" }}{{ end }}
+{{- if not $z2jh.imagePullSecret.create }}{{ $secrets = without $secrets "image-pull-secret" }}{{ end }}
+{{- with include "perijove.pullSecrets" (dict "root" .root "for" .for "secrets" $secrets) }}
 imagePullSecrets: {{- . | nindent 2 }}
 {{- end }}
 containers:
@@ -76,6 +83,9 @@ containers:
     imagePullPolicy: {{ . }}
     {{- end }}
     args: {{- toYaml .args | nindent 6 }}
+    {{- if eq .for "hook" }}
+    env: [{name: JOB_UID, valueFrom: {fieldRef: {fieldPath: "metadata.labels['controller-uid']"}}}]
+    {{- end }}
     securityContext: {{- include "perijove.security" $hook.containerSecurityContext | nindent 6 }}
     resources: {{- toYaml ($hook.resources | default $own.hook.resources) | nindent 6 }}
     volumeMounts:

@@ -149,7 +149,9 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{/* The items of a list, or of a dictionary by its keys, without nulls: KubeSpawner takes either. */}}
 {{- define "perijove.items" -}}
 {{- $items := list -}}
-{{- if or (kindIs "slice" .of) (kindIs "map" .of) -}}
+{{- if and (kindIs "slice" .of) (not (has nil .of)) -}}
+{{- $items = .of -}}
+{{- else if or (kindIs "slice" .of) (kindIs "map" .of) -}}
 {{- range $_, $item := .of -}}
 {{- if not (kindIs "invalid" $item) -}}{{- $items = append $items $item -}}{{- end -}}
 {{- end -}}

@@ -354,7 +354,7 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- end -}}
 {{- $number := get .set.byName .text -}}
 {{- $image := index .set.images $number -}}
-{{- $ranks := dict "Always" 0 "IfNotPresent" 1 "Never" 3 -}}
+{{- $ranks := dict "Always" 1 "IfNotPresent" 2 "Never" 3 -}}
 {{- if and .policy (or (eq $image.policy "") (lt (int (get $ranks .policy | default 4)) (int (get $ranks $image.policy | default 4)))) -}}
 {{- $_ := set $image "policy" .policy -}}
 {{- end -}}

@@ -142,7 +142,7 @@ keeps its rights until it has cleaned up.
 
 {{/* Whether there is anything to keep. */}}
 {{- define "perijove.continuous" -}}
-{{- if and .Values.perijove.continuous.enabled (fromJson (include "perijove.groups" .)).groups -}}yes{{- end -}}
+{{- if and .Values.perijove.continuous.enabled (ne "0" (include "perijove.count" .)) -}}yes{{- end -}}
 {{- end -}}
 
 {{- define "perijove.continuousHash" -}}

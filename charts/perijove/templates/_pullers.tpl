@@ -4,8 +4,8 @@ status of its own and a bad one never stops the others.
 */}}
 
 {{/*
-The groups as a JSON object {"groups": […]}, in the order in which they are to be pulled, each with its images in
-order. A node that takes several groups pulls in the order in which their DaemonSets were made.
+The groups in the order in which they are to be pulled, each with its images in order, as `.rendered` of the set:
+`groups`, each with the `digest` of all it says, and `tolerations` of every puller. A node that takes several groups pulls in the order in which their DaemonSets were made.
 */}}
 {{- define "perijove.groups" -}}
 {{- $_ := include "perijove.set" . -}}
@@ -21,10 +21,18 @@ order. A node that takes several groups pulls in the order in which their Daemon
 {{- end -}}
 {{- end -}}
 {{- $groups := list -}}
-{{- range $_, $group := $sorted -}}{{- $groups = append $groups $group -}}{{- end -}}
-{{- $_ := set $set "rendered" (toJson (dict "groups" $groups "tolerations" $set.tolerations)) -}}
+{{- range $_, $group := $sorted -}}
+{{- $_ := set $group "digest" (toJson $group | sha256sum) -}}
+{{- $groups = append $groups $group -}}
 {{- end -}}
-{{- $set.rendered -}}
+{{- $_ := set $set "rendered" (dict "groups" $groups "tolerations" $set.tolerations) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How many groups there are. */}}
+{{- define "perijove.count" -}}
+{{- $_ := include "perijove.groups" . -}}
+{{- len (index .Values "perijove.computed").rendered.groups -}}
 {{- end -}}
 
 {{/* Whether images are mounted as volumes, and nothing of theirs is run. */}}

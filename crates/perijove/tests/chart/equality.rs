@@ -18,7 +18,8 @@ pub fn wanted(set: &ImageSet, makes_secret: bool) -> Vec<Value> {
         let place = &group.placement;
         let mut tolerations = place.tolerations.clone();
         tolerations.extend(set.puller_tolerations.iter().cloned());
-        tolerations.extend(place.extended_resources.iter().map(|name| json!({"key": name, "operator": "Exists"})));
+        tolerations
+            .extend(place.extended_resources.iter().map(|name| json!({"key": name, "operator": "Exists"})));
         for taint in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
             tolerations.push(json!({"key": taint, "operator": "Exists"}));
         }
@@ -29,7 +30,8 @@ pub fn wanted(set: &ImageSet, makes_secret: bool) -> Vec<Value> {
             }
         }
         let images: Vec<Value> = group.images.iter().map(|image| json!([image, policy(image)])).collect();
-        let secret = |name: &String| if makes_secret && name == "image-pull-secret" { MADE } else { name }.to_owned();
+        let secret =
+            |name: &String| if makes_secret && name == "image-pull-secret" { MADE } else { name }.to_owned();
         json!({
             "selector": place.node_selector,
             "tolerations": once,
@@ -227,7 +229,9 @@ fn what_only_perijove_images_reads_is_handed_over() {
 #[test]
 fn the_defaults_are_those_of_perijove_images() {
     for name in ["releases.tsv", "values.yaml"] {
-        let read = |folder: &str| std::fs::read_to_string(crate::scene::workspace().join(folder).join(name)).unwrap();
+        let read = |folder: &str| {
+            std::fs::read_to_string(crate::scene::workspace().join(folder).join(name)).unwrap()
+        };
         let own = read("crates/prepull/src/imageset/defaults");
         assert!(own == read("charts/perijove/z2jh"), "copy {name} into charts/perijove/z2jh");
     }

@@ -53,7 +53,10 @@ impl Scene {
     /// helm, with nothing of this machine's settings and no way to a cluster.
     pub fn helm(&self) -> Command {
         let mut command = Command::new(&self.helm);
-        command.env_clear().env("HOME", self.folder.path()).env("KUBECONFIG", self.folder.path().join("none"));
+        command
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("KUBECONFIG", self.folder.path().join("none"));
         command
     }
 
@@ -86,9 +89,8 @@ impl Scene {
 
 /// The objects of a stream of YAML.
 pub fn objects(text: &str) -> Vec<Value> {
-    let documents = serde_yaml_ng::Deserializer::from_str(text).map(|document| {
-        Value::deserialize(document).unwrap_or_else(|error| panic!("{error}:\n{text}"))
-    });
+    let documents = serde_yaml_ng::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("{error}:\n{text}")));
     documents.filter(|object| !object.is_null()).collect()
 }
 
@@ -113,13 +115,15 @@ pub fn hook_sets(objects: &[Value]) -> Vec<&Value> {
     sets
 }
 
-/// The pod of an object that makes pods, or is one.
+/// The hook's Job.
+pub fn hook_job(objects: &[Value]) -> &Value {
+    let jobs = of_kind(objects, "Job");
+    jobs.into_iter().find(|job| component(job) == "hook-image-awaiter").unwrap()
+}
+
+/// The pod of an object that makes pods.
 pub fn pod(object: &Value) -> Option<&Value> {
-    match object["kind"].as_str() {
-        Some("Pod") => Some(&object["spec"]),
-        Some("DaemonSet" | "Job") => Some(&object["spec"]["template"]["spec"]),
-        _ => None,
-    }
+    matches!(object["kind"].as_str(), Some("DaemonSet" | "Job")).then(|| &object["spec"]["template"]["spec"])
 }
 
 /// The conformance folder's deployments: name and values. Those that were made for it are in the repository.
@@ -131,7 +135,10 @@ pub fn deployments(test: &str) -> Vec<(String, String)> {
     let root = if shared.is_dir() {
         shared
     } else {
-        skip(&format!("{test} (real deployments)"), "set PERIJOVE_SHARED to the folder with conformance/values");
+        skip(
+            &format!("{test} (real deployments)"),
+            "set PERIJOVE_SHARED to the folder with conformance/values",
+        );
         made
     };
     let mut found: Vec<(String, String)> = std::fs::read_dir(root)
