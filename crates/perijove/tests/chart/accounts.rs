@@ -1,4 +1,4 @@
-//! Who may do what: pullers nothing, the awaiter exactly what it reads and the deletion of its own run.
+//! Who may do what: pullers nothing, the awaiter exactly what it reads and what belongs to its own run.
 
 use serde_json::{Value, json};
 
@@ -8,8 +8,8 @@ const VALUES: &str =
     "singleuser: {profileList: [{}, {kubespawner_override: {image: 'a/gpu:1', node_selector: {pool: gpu}}}]}";
 
 #[test]
-fn the_awaiter_may_read_and_delete_its_own_run_alone() {
-    let Some(scene) = Scene::new("the_awaiter_may_read_and_delete_its_own_run_alone") else { return };
+fn the_awaiter_may_read_and_change_its_own_run_alone() {
+    let Some(scene) = Scene::new("the_awaiter_may_read_and_change_its_own_run_alone") else { return };
     let objects = scene.render(&[VALUES], &[]);
     let roles: Vec<&Value> = of_kind(&objects, "Role")
         .into_iter()
@@ -25,8 +25,8 @@ fn the_awaiter_may_read_and_delete_its_own_run_alone() {
         {"apiGroups": [""], "resources": ["pods"], "verbs": reads},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "list", "watch", "create"]},
         {"apiGroups": ["apps"], "resources": ["daemonsets"], "resourceNames": sets, "verbs": ["delete"]},
-        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "resourceNames": [name], "verbs": ["delete"]},
-        {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [name], "verbs": ["delete"]},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "resourceNames": [name], "verbs": ["patch", "delete"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": [name], "verbs": ["patch", "delete"]},
     ]);
     assert_eq!(role["rules"], expected);
     assert!(
