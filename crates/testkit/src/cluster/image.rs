@@ -13,6 +13,7 @@ use super::programs;
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// An image of one layer.
 #[derive(Clone, Debug)]
@@ -73,19 +74,18 @@ impl TestImage {
         image
     }
 
-    /// With a file of so many bytes that do not compress.
-    pub fn large(bytes: usize) -> Self {
-        let mut image = TestImage::data("");
+    /// With a file more, of so many bytes that do not compress; another `seed` makes others.
+    pub fn with_ballast(mut self, bytes: usize, seed: u32) -> Self {
         // A generator of George Marsaglia (xorshift64): the same bytes each time.
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(seed);
         let words = std::iter::repeat_with(|| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
             state.to_le_bytes()
         });
-        image.files.push(("srv/large".to_owned(), words.flatten().take(bytes).collect()));
-        image
+        self.files.push(("srv/ballast".to_owned(), words.flatten().take(bytes).collect()));
+        self
     }
 
     /// For an architecture that this machine is not.
@@ -100,7 +100,7 @@ impl TestImage {
         TestImage { readable: false, ..TestImage::data("unreadable") }
     }
 
-    /// Pushes it to `name:tag` of the registry at `address`; gives the manifest's digest.
+    /// Pushes it to `name:tag` of the registry at `address`; gives the digest that the tag points at.
     pub fn push(&self, address: &str, login: Option<(&str, &str)>, name: &str, tag: &str) -> String {
         let to = To { address, login, name };
         let archive = self.archive();
@@ -122,8 +122,18 @@ impl TestImage {
         let manifest = manifest.to_string().into_bytes();
         to.blob(&layer);
         to.blob(&config);
-        to.send("PUT", &format!("manifests/{tag}"), MANIFEST, &manifest);
-        Digest::sha256(&manifest).to_string()
+        if self.architecture == own_architecture() {
+            to.send("PUT", &format!("manifests/{tag}"), MANIFEST, &manifest);
+            return Digest::sha256(&manifest).to_string();
+        }
+        // Nodes look at the architecture in an index only; a manifest alone they take as it comes.
+        to.send("PUT", &format!("manifests/{}", Digest::sha256(&manifest)), MANIFEST, &manifest);
+        let mut of_platform = descriptor(MANIFEST, &manifest);
+        of_platform["platform"] = json!({"os": "linux", "architecture": self.architecture});
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [of_platform]});
+        let index = index.to_string().into_bytes();
+        to.send("PUT", &format!("manifests/{tag}"), INDEX, &index);
+        Digest::sha256(&index).to_string()
     }
 
     fn archive(&self) -> Vec<u8> {

@@ -12,6 +12,7 @@
 mod api;
 mod bridge;
 pub mod control;
+pub mod fault;
 pub mod image;
 pub mod init;
 mod namespace;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use control::{Flow, Order, Said};
+pub use fault::Fault;
 pub use image::TestImage;
 pub use namespace::{Namespace, PodSecurity};
 pub use programs::Version;

@@ -16,6 +16,9 @@ use super::{plane, programs};
 /// Big enough for a few images of 100 MB, small enough to be filled quickly. It is a sparse file.
 const DISK_BYTES: u64 = 3 << 30;
 
+/// How many pods a node may have.
+pub const MOST_PODS: u32 = 50;
+
 /// The kernel's settings that a kubelet wants, and would change for the whole machine. It finds them as it likes
 /// them: files lie over them, for this node only.
 const KERNEL: [(&str, &str); 6] = [
@@ -214,7 +217,7 @@ root = "{disk}/containerd"
         "nodeStatusUpdateFrequency": "2s",
         "nodeLeaseDurationSeconds": 10,
         "evictionPressureTransitionPeriod": "10s",
-        "maxPods": 50,
+        "maxPods": MOST_PODS,
     });
     std::fs::write(node.folder.join("resolv.conf"), "nameserver 10.96.0.10\n")?;
     std::fs::write(node.folder.join("kubelet.json"), kubelet.to_string())
