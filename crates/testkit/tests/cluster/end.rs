@@ -88,18 +88,23 @@ impl Seen {
         files.filter(|file| Path::new(file.trim_end()).starts_with(&self.folder)).count()
     }
 
-    /// What lives in namespaces is gone.
+    /// Waits until what lives in namespaces is gone: the kernel takes a moment for it.
     fn assert_ended(&self) {
-        cluster::wait("the end of all processes", std::time::Duration::from_secs(30), || {
-            let now: BTreeSet<(i32, String)> = processes().into_iter().map(|p| (p.0, p.2)).collect();
-            (now.is_disjoint(&self.processes) && self.disks() == 0).then_some(())
-        });
-        for (pid, ..) in processes() {
-            assert!(network(pid).is_none_or(|n| !self.networks.contains(&n)), "{pid} is in a network of it");
-            let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-            assert!(!mounts.contains(&self.id), "{pid} has a mount of it: {mounts}");
-        }
+        let mut left = Vec::new();
+        let ended = || {
+            left = processes().into_iter().filter_map(|p| self.holds(p.0, p.2)).collect();
+            (left.is_empty() && self.disks() == 0).then_some(())
+        };
+        cluster::wait("the end of all processes", std::time::Duration::from_secs(30), ended);
         assert_eq!(kernel(), self.kernel);
+    }
+
+    /// What a process has of the cluster.
+    fn holds(&self, pid: i32, start: String) -> Option<String> {
+        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let network = network(pid).filter(|n| self.networks.contains(n));
+        let is_one = self.processes.contains(&(pid, start));
+        (is_one || network.is_some() || mounts.contains(&self.id)).then(|| format!("{pid} {network:?}"))
     }
 
     fn assert_nothing_left(&self) {
