@@ -229,7 +229,11 @@ impl Fault {
                 drop(start_pod_for(cluster, place, "puller", &image));
                 // A little less room than the kubelet is told to keep: the unused image is enough to make it.
                 let wanted = free_bytes(&node) + (20 << 20);
-                node.configure(Some(&json!({"evictionHard": {"nodefs.available": wanted.to_string()}})));
+                // The usual age at which an image may go is two minutes.
+                node.configure(Some(&json!({
+                    "evictionHard": {"nodefs.available": wanted.to_string()},
+                    "imageMinimumGCAge": "1s",
+                })));
                 broken.image = Some(image);
                 broken.heals(move |c| unconfigured(&c.node(number)));
             }
