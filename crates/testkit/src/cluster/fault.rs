@@ -17,7 +17,8 @@ use super::{Cluster, Node, TestImage, programs};
 pub enum Fault {
     /// The node's power is cut.
     NodeOff,
-    /// The node's network cable is out: it runs on, and nobody hears of it.
+    /// The node's network cable is out: it runs on, and nobody hears of it. (It still reaches the registries, which are
+    /// on its loopback.)
     NodeSilent,
     /// The node takes no new pods, by `kubectl cordon`.
     Cordoned,

@@ -38,7 +38,7 @@ pub use fault::Fault;
 pub use image::TestImage;
 pub use namespace::{Namespace, PodSecurity};
 pub use programs::Version;
-use spec::NodeSpec;
+use spec::{MOST_NODES, NodeSpec};
 pub use supervisor::{Facts, Options};
 
 /// A cluster that runs until the value goes, or the process.
@@ -210,6 +210,17 @@ impl Cluster {
         order(&self.facts.spec.socket("plane"), &Order::Program { name: name.to_owned(), run });
     }
 
+    /// What was asked of the API server so far that `wanted` says yes to, as audit events (audit.k8s.io/v1: `verb`,
+    /// `requestURI`, `user.username`, `userAgent`, `objectRef`, `responseStatus.code`), each request once. Kubernetes' own
+    /// parts are left out.
+    pub fn requests(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.facts.spec.log("audit")).unwrap();
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(wanted);
+        // A watch has a line when it begins, and another when it ends.
+        let mut seen = std::collections::BTreeSet::new();
+        events.filter(|event| seen.insert(event["auditID"].to_string())).collect()
+    }
+
     /// Waits until the API server answers that it is ready.
     pub fn wait_for_api(&self) {
         self.wait("the API server", || self.kubectl(&["get", "--raw", "/readyz"]).ok.then_some(()));
@@ -217,7 +228,7 @@ impl Cluster {
 
     /// How the registries answer from now on.
     pub fn registries(&self, flow: Flow) {
-        let sockets = self.nodes().map(|node| node.spec.socket()).filter(|socket| socket.exists());
+        let sockets = (1..=MOST_NODES).map(|n| self.node(n).spec.socket()).filter(|socket| socket.exists());
         for socket in sockets.chain([self.facts.spec.socket("supervisor")]) {
             // A node that is off has no port to shut.
             let _ = control::order(&socket, &Order::Registry(flow));
@@ -234,8 +245,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         let ended = self.supervisor.wait();
-        if !std::thread::panicking() {
-            assert!(ended.is_ok_and(|s| s.success()), "the cluster was not taken down as it should be");
+        if !std::thread::panicking() && !ended.is_ok_and(|s| s.success()) {
+            let mut said = String::new();
+            let stderr = self.supervisor.stderr.take().map(|mut s| s.read_to_string(&mut said));
+            panic!("the cluster did not end as it should: {said}{stderr:?}");
         }
     }
 }

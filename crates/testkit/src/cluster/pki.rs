@@ -27,7 +27,7 @@ fn holders(spec: &Spec) -> Vec<Holder> {
     let mut all: Vec<Holder> = [
         ("apiserver", "kube-apiserver", None, server),
         ("admin", "admin", Some("system:masters"), Vec::new()),
-        ("inside", "admin", Some("system:masters"), Vec::new()),
+        ("inside", "inside", Some("system:masters"), Vec::new()),
         ("kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters"), Vec::new()),
         ("front-proxy", "front-proxy-client", None, Vec::new()),
         ("kcm", "system:kube-controller-manager", None, Vec::new()),

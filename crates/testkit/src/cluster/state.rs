@@ -39,16 +39,23 @@ impl Recorded {
     /// When the record or the folder cannot be written.
     pub fn new() -> std::io::Result<Self> {
         sweep()?;
-        std::fs::create_dir_all(RECORDS)?;
         let folder = tempfile::Builder::new().prefix("perijove-").rand_bytes(6).tempdir()?;
         let id = folder.path().file_name().unwrap_or_default().display().to_string();
         let path = Path::new(RECORDS).join(format!("{id}.json"));
         let record = Record { id, folder: folder.path().to_owned() };
-        // Locked before it has its name: a sweep never sees it unlocked.
-        let new = tempfile::NamedTempFile::new_in(RECORDS)?;
+        // Locked before it is a record: no sweep sees it without its lock.
+        let mut new = tempfile::NamedTempFile::new_in(Path::new(RECORDS).parent().unwrap_or(Path::new("/")))?;
         new.as_file().try_lock().map_err(std::io::Error::from)?;
         serde_json::to_writer(new.as_file(), &record)?;
-        let file = new.persist(&path).map_err(|e| e.error)?;
+        let file = loop {
+            std::fs::create_dir_all(RECORDS)?;
+            match new.persist(&path) {
+                Ok(file) => break file,
+                // The last cluster of another test has just ended, and its folder of records with it.
+                Err(e) if e.error.kind() == std::io::ErrorKind::NotFound => new = e.file,
+                Err(e) => return Err(e.error),
+            }
+        };
         let _ = folder.keep();
         Ok(Recorded { record, path, _file: file })
     }

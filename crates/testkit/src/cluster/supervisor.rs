@@ -19,7 +19,7 @@ use super::image::TestImage;
 use super::programs::Version;
 use super::spec::Spec;
 use super::state::{Recorded, make_cgroups};
-use super::{init, pki};
+use super::{init, pki, words};
 
 /// How long everything may take to be there, on a machine that is busy with other tests.
 const UP: Duration = Duration::from_secs(180);
@@ -148,6 +148,7 @@ async fn bring_up(recorded: &Recorded, options: &Options, plane: &mut Option<Pla
     let text = serde_json::to_vec(&spec).map_err(|e| e.to_string())?;
     std::fs::write(folder.join("spec.json"), text).map_err(io)?;
     pki::write(&spec).map_err(io)?;
+    std::fs::write(spec.folder.join("audit.json"), words::audit_policy().to_string()).map_err(io)?;
     make_cgroups(Path::new(&spec.id)).map_err(io)?;
     let log = std::fs::File::create(spec.log("plane")).map_err(io)?;
     let mut command = init::in_namespaces(&spec.program, &["plane"], folder);
@@ -228,14 +229,16 @@ async fn registry(root: PathBuf, login: Option<&(String, String)>) -> Result<Ser
     Server::bind(settings).await.map_err(|e| e.to_string())
 }
 
-/// The ends of all logs: what a cluster that does not come up leaves of itself.
+/// The ends of all logs: what a cluster that does not come up leaves of itself. Short enough for a pipe that nobody
+/// reads.
 fn last_words(folder: &Path) -> String {
     let logs = std::fs::read_dir(folder.join("log")).into_iter().flatten().flatten();
     let mut all: Vec<String> = logs
         .filter_map(|log| {
             let text = std::fs::read_to_string(log.path()).ok().filter(|t| !t.is_empty())?;
-            let lines: Vec<&str> = text.lines().collect();
-            let end = lines[lines.len().saturating_sub(15)..].join("\n");
+            let lines: Vec<String> =
+                text.lines().rev().take(10).map(|l| l.chars().take(300).collect()).collect();
+            let end = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
             Some(format!("--- {}\n{end}", log.file_name().display()))
         })
         .collect();

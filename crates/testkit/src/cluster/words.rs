@@ -1,5 +1,7 @@
 //! The command lines of the control plane. Pure. No secret is in them: keys are files.
 
+use serde_json::{Value, json};
+
 use super::spec::{GATEWAY, SERVICES, Spec};
 
 /// How long a fake node's lease holds. With 40 s, as usual, 5,000 nodes would write 500 times a second for their
@@ -38,13 +40,31 @@ pub fn apiserver(spec: &Spec) -> Words {
          --proxy-client-cert-file={pki}/front-proxy.crt --proxy-client-key-file={pki}/front-proxy.key \
          --service-account-key-file={pki}/tokens.pub --service-account-signing-key-file={pki}/tokens.key \
          --service-account-issuer=https://kubernetes.default.svc --service-cluster-ip-range={SERVICES} \
-         --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true",
-        pki = pki.display()
+         --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
+         --audit-policy-file={folder}/audit.json --audit-log-path={audit} --audit-log-mode=blocking",
+        pki = pki.display(),
+        folder = spec.folder.display(),
+        audit = spec.log("audit").display()
     ));
     if spec.fake_nodes > 0 {
         all.extend(words("--max-requests-inflight=2000 --max-mutating-requests-inflight=1000"));
     }
     all
+}
+
+/// Who asks the API server for what is written down, a line when the answer begins and one when it is complete, but
+/// for Kubernetes' own parts: they are most of it.
+pub fn audit_policy() -> Value {
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "None", "userGroups": ["system:nodes", "system:serviceaccounts:kube-system", "system:unauthenticated"]},
+            {"level": "None", "users": ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", "inside"]},
+            {"level": "Metadata"},
+        ],
+    })
 }
 
 /// The controller manager. A node that is silent is given up after 12 s (usual: 50), so that tests need not wait.

@@ -109,6 +109,21 @@ fn pods_reach_the_api_server_as_in_any_cluster() {
 }
 
 #[test]
+fn what_the_api_server_is_asked_is_known() {
+    let Some(cluster) = cluster::shared("what_the_api_server_is_asked_is_known", Version::Newest) else {
+        return;
+    };
+    let namespace = cluster.namespace("asked", PodSecurity::Restricted);
+    let asks = "system:serviceaccount:asked:asks";
+    let refused = namespace.kubectl(&["get", "pods", "--as", asks]);
+    assert!(!refused.ok && refused.stderr.contains("forbidden"), "{}", refused.stderr);
+    let pods = |e: &Value| e["impersonatedUser"]["username"] == asks && e["objectRef"]["resource"] == "pods";
+    let requests = cluster.requests(pods);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0]["responseStatus"]["code"], 403);
+}
+
+#[test]
 fn a_thousand_made_up_nodes() {
     let test = "a_thousand_made_up_nodes";
     let options = Options { fake_nodes: 1000, ..Options::default() };
