@@ -390,16 +390,23 @@ fn supervisor_program() -> PathBuf {
     if own.file_name().is_some_and(|n| n == "cluster") {
         return own;
     }
-    // Tests are in target/PROFILE/deps.
-    let folder = own.ancestors().find(|f| f.file_name().is_some_and(|n| n == "deps")).and_then(Path::parent);
-    let program = folder.unwrap_or(own.parent().unwrap()).join("cluster");
+    // Tests are in TARGET/PROFILE/deps.
+    let profile = own.ancestors().find(|f| f.file_name().is_some_and(|n| n == "deps")).and_then(Path::parent);
+    let profile = profile.unwrap_or(own.parent().unwrap());
+    let program = profile.join("cluster");
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let sources = ["testkit", "registry", "oci"].map(|name| crates.join(name).join("src"));
     let newest = sources.iter().flat_map(|s| crate::layout::files_below(s)).filter_map(|f| changed(&f)).max();
     if changed(&program) < newest {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--locked", "--package", "perijove-testkit", "--bin", "cluster"]);
+        cargo.arg("--target-dir").arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
         assert!(cargo.current_dir(crates).status().unwrap().success(), "the program `cluster` is not built");
+        // Cargo leaves a program alone that is as it was; the next look need not ask again.
+        std::fs::File::open(&program).and_then(|f| f.set_modified(std::time::SystemTime::now())).unwrap();
     }
     program
 }

@@ -58,8 +58,8 @@ fn versions(name: &str) -> impl Iterator<Item = &'static str> {
 /// `$XDG_CACHE_HOME/perijove/kube`, where the programs are.
 pub fn cache() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    cache.unwrap_or_else(|| PathBuf::from("/root/.cache")).join("perijove/kube")
+    let cache = set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").unwrap_or_default().join(".cache"));
+    cache.join("perijove/kube")
 }
 
 /// The folder of a program that has one version.
