@@ -15,11 +15,13 @@ pub mod control;
 pub mod fault;
 pub mod image;
 pub mod init;
+mod machine;
 mod namespace;
 pub mod node;
 mod pki;
 pub mod plane;
 pub mod programs;
+mod shared;
 pub mod spec;
 pub mod state;
 pub mod supervisor;
@@ -28,7 +30,6 @@ mod words;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -36,8 +37,10 @@ use serde_json::Value;
 use control::{Flow, Order, Said};
 pub use fault::Fault;
 pub use image::TestImage;
+pub use machine::Node;
 pub use namespace::{Namespace, PodSecurity};
 pub use programs::Version;
+pub use shared::{alone, shared};
 use spec::{MOST_NODES, NodeSpec};
 pub use supervisor::{Facts, Options};
 
@@ -45,12 +48,6 @@ pub use supervisor::{Facts, Options};
 pub struct Cluster {
     facts: Facts,
     supervisor: Child,
-}
-
-/// A node of a cluster.
-pub struct Node<'a> {
-    cluster: &'a Cluster,
-    spec: NodeSpec,
 }
 
 /// What kubectl, or a command on a node, said.
@@ -92,7 +89,7 @@ impl Cluster {
     /// Starts one; ready nodes, or a panic with the end of its logs.
     pub fn start(options: &Options) -> Self {
         let options = serde_json::to_string(options).unwrap();
-        let mut command = Command::new(supervisor_program());
+        let mut command = Command::new(shared::supervisor_program());
         command
             .args(["supervise", &options])
             .stdin(Stdio::piped())
@@ -253,97 +250,6 @@ impl Drop for Cluster {
     }
 }
 
-impl Node<'_> {
-    /// `n1`.
-    pub fn name(&self) -> &str {
-        &self.spec.name
-    }
-
-    /// Where its disk is, for commands that run on it.
-    pub fn disk(&self) -> PathBuf {
-        self.spec.disk()
-    }
-
-    /// Power on or off: off ends everything in it, at once; its disk stays.
-    pub fn power(&self, on: bool) {
-        order(&self.cluster.facts.spec.socket("plane"), &Order::Node { number: self.spec.number, on });
-    }
-
-    /// Plugs its network cable in, or out.
-    pub fn cable(&self, plugged: bool) {
-        let state = if plugged { "up" } else { "down" };
-        let words = ["ip", "link", "set", &self.spec.cable(), state].map(str::to_owned).into();
-        let said = order(&self.cluster.facts.spec.socket("plane"), &Order::Run { words });
-        assert_eq!(said.code, Some(0), "{}", said.stderr);
-    }
-
-    /// Runs a command in the node's namespaces.
-    pub fn run(&self, words: &[&str]) -> Ran {
-        let words = words.iter().map(|&w| w.to_owned()).collect();
-        let said = order(&self.spec.socket(), &Order::Run { words });
-        Ran { ok: said.code == Some(0), stdout: said.stdout, stderr: said.stderr }
-    }
-
-    /// Ends a program of the node (`kubelet`, `containerd`), or has it running again.
-    pub fn program(&self, name: &str, run: bool) {
-        order(&self.spec.socket(), &Order::Program { name: name.to_owned(), run });
-    }
-
-    /// Restarts the kubelet with more configuration (fields of `KubeletConfiguration`), or without.
-    pub fn configure(&self, more: Option<&Value>) {
-        let file = self.spec.folder.join("kubelet.d/50-test.conf");
-        match more {
-            Some(more) => {
-                let mut all = more.clone();
-                all["apiVersion"] = "kubelet.config.k8s.io/v1beta1".into();
-                all["kind"] = "KubeletConfiguration".into();
-                std::fs::write(file, all.to_string()).unwrap();
-            }
-            None => {
-                let _ = std::fs::remove_file(file);
-            }
-        }
-        self.program("kubelet", false);
-        self.program("kubelet", true);
-    }
-
-    /// The names of the images that containerd has.
-    pub fn images(&self) -> Vec<String> {
-        let ctr = programs::folder("containerd").join("ctr").display().to_string();
-        let listed = self.run(&[&ctr, "--namespace", "k8s.io", "images", "list", "--quiet"]);
-        listed.text().lines().map(str::to_owned).collect()
-    }
-
-    /// The Node object.
-    pub fn object(&self) -> Value {
-        self.cluster.get(&["node", self.name()])
-    }
-
-    /// A condition's status (`True`, `False`, `Unknown`), as `Ready` or `DiskPressure`.
-    pub fn condition(&self, name: &str) -> Option<String> {
-        let ran = self.cluster.kubectl(&["get", "node", self.name(), "-o", "json"]);
-        let node: Value = serde_json::from_str(&ran.stdout).ok()?;
-        let all = node["status"]["conditions"].as_array()?;
-        Some(all.iter().find(|c| c["type"] == name)?["status"].as_str()?.to_owned())
-    }
-
-    /// Waits until a condition has a status.
-    pub fn wait_for(&self, condition: &str, status: &str) {
-        let what = format!("{} {condition}={status}", self.name());
-        self.cluster.wait(&what, || (self.condition(condition).as_deref() == Some(status)).then_some(()));
-    }
-
-    /// Waits until it is Ready and has none of the taints that Kubernetes sets.
-    pub fn wait_until_ready(&self) {
-        self.wait_for("Ready", "True");
-        self.cluster.wait(&format!("{} without taints", self.name()), || {
-            let taints = self.object()["spec"]["taints"].clone();
-            let own = |t: &Value| t["key"].as_str().is_some_and(|k| k.starts_with("node.kubernetes.io/"));
-            (!taints.as_array().is_some_and(|all| all.iter().any(own))).then_some(())
-        });
-    }
-}
-
 fn order(socket: &Path, wanted: &Order) -> Said {
     control::order(socket, wanted).unwrap_or_else(|e| panic!("{wanted:?}: {e}"))
 }
@@ -358,59 +264,4 @@ pub fn wait<T>(what: &str, limit: Duration, mut there: impl FnMut() -> Option<T>
         assert!(start.elapsed() < limit, "{what}: not after {} s", limit.as_secs());
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// The clusters that a whole test program shares: one for each version, up with the first test that asks.
-static SHARED: [OnceLock<RwLock<Cluster>>; 2] = [OnceLock::new(), OnceLock::new()];
-
-/// The test program's cluster of three nodes, together with other tests: each has a namespace of its own, and hurts
-/// nothing that is not in it. `None` where `test` is skipped.
-pub fn shared(test: &str, version: Version) -> Option<RwLockReadGuard<'static, Cluster>> {
-    Some(lock(test, version)?.read().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The same cluster for a test that hurts it: no other test has it meanwhile.
-pub fn alone(test: &str, version: Version) -> Option<RwLockWriteGuard<'static, Cluster>> {
-    Some(lock(test, version)?.write().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn lock(test: &str, version: Version) -> Option<&'static RwLock<Cluster>> {
-    let options = Options { kubernetes: version, ..Options::default() };
-    if let Some(why) = lacking(&options) {
-        crate::skip(test, &why);
-        return None;
-    }
-    let place = Version::ALL.iter().position(|v| *v == version).unwrap();
-    Some(SHARED[place].get_or_init(|| RwLock::new(Cluster::start(&options))))
-}
-
-/// The program `cluster` of this crate, built if its sources are newer: a test of another crate does not have it.
-fn supervisor_program() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    if own.file_name().is_some_and(|n| n == "cluster") {
-        return own;
-    }
-    // Tests are in TARGET/PROFILE/deps.
-    let profile = own.ancestors().find(|f| f.file_name().is_some_and(|n| n == "deps")).and_then(Path::parent);
-    let profile = profile.unwrap_or(own.parent().unwrap());
-    let program = profile.join("cluster");
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let sources = ["testkit", "registry", "oci"].map(|name| crates.join(name).join("src"));
-    let newest = sources.iter().flat_map(|s| crate::layout::files_below(s)).filter_map(|f| changed(&f)).max();
-    if changed(&program) < newest {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--locked", "--package", "perijove-testkit", "--bin", "cluster"]);
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.current_dir(crates).status().unwrap().success(), "the program `cluster` is not built");
-        // Cargo leaves a program alone that is as it was; the next look need not ask again.
-        std::fs::File::open(&program).and_then(|f| f.set_modified(std::time::SystemTime::now())).unwrap();
-    }
-    program
-}
-
-fn changed(file: &Path) -> Option<std::time::SystemTime> {
-    file.metadata().ok()?.modified().ok()
 }

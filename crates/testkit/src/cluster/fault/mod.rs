@@ -3,14 +3,16 @@
 //! A test that goes through [`Fault::ALL`] has met all of them. Those that hurt more than one namespace (all but the
 //! images') want the cluster for themselves: [`super::alone`].
 
+mod pods;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::control::Flow;
 use super::node::MOST_PODS;
-use super::{Cluster, Node, TestImage, programs};
+use super::{Cluster, Node, TestImage};
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,8 +162,8 @@ impl Fault {
             }
             Fault::PodsFull => {
                 let filler =
-                    start_pod(cluster, place, "filler", &test_image(cluster, |_| TestImage::pause()));
-                node.configure(Some(&json!({"maxPods": pods_on(cluster, node.name())})));
+                    pods::start(cluster, place, "filler", &test_image(cluster, |_| TestImage::pause()));
+                node.configure(Some(&json!({"maxPods": pods::on(cluster, node.name())})));
                 broken.heals(move |c| {
                     drop(filler);
                     unconfigured(&c.node(number));
@@ -223,11 +225,11 @@ impl Fault {
                     c.wait_for_api();
                 });
             }
-            Fault::AwaiterKilled => kill(cluster, place),
+            Fault::AwaiterKilled => pods::kill(cluster, place),
             Fault::ImageCollected => {
                 let image = test_image(cluster, |n| TestImage::pause().with_ballast(60 << 20, n));
                 // There, and not in use.
-                drop(start_pod_for(cluster, place, "puller", &image));
+                drop(pods::start_for(cluster, place, "puller", &image));
                 // A little less room than the kubelet is told to keep: the unused image is enough to make it.
                 let wanted = free_bytes(&node) + (20 << 20);
                 // The usual age at which an image may go is two minutes.
@@ -296,13 +298,6 @@ impl Drop for Broken<'_> {
     }
 }
 
-impl Node<'_> {
-    /// Removes the disk of a node that is off.
-    fn forget(&self) {
-        std::fs::remove_dir_all(&self.spec.folder).unwrap();
-    }
-}
-
 /// Pushes an image that no node has, under a name that nobody has used.
 fn test_image(cluster: &Cluster, image: impl Fn(u32) -> TestImage) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -336,100 +331,6 @@ fn fill(node: &Node) {
 fn free_bytes(node: &Node) -> u64 {
     let said = node.run(&["df", "--output=avail", "-B1", &node.disk().display().to_string()]).text();
     said.lines().last().unwrap().trim().parse().unwrap()
-}
-
-/// How many pods a node has that count.
-fn pods_on(cluster: &Cluster, node: &str) -> usize {
-    let field = format!("spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed");
-    let pods = cluster.get(&["pods", "--all-namespaces", "--field-selector", &field]);
-    pods["items"].as_array().unwrap().len()
-}
-
-/// A pod that is deleted with the value, and waited for.
-struct Pod<'c> {
-    cluster: &'c Cluster,
-    namespace: String,
-    name: String,
-}
-
-impl Drop for Pod<'_> {
-    fn drop(&mut self) {
-        let words = ["delete", "pod", &self.name, "-n", &self.namespace, "--ignore-not-found"];
-        self.cluster.kubectl(&words);
-    }
-}
-
-/// A pod on the place's node that runs a program of the image.
-fn start_pod<'c>(cluster: &'c Cluster, place: &Place, name: &str, image: &str) -> Pod<'c> {
-    let pod = create_pod(cluster, place, name, image);
-    let there = ["wait", "--for=condition=Ready", "pod", name, "-n", place.namespace, "--timeout=120s"];
-    cluster.kubectl(&there).text();
-    pod
-}
-
-/// A pod on the place's node that has its image there, whether or not it runs.
-fn start_pod_for<'c>(cluster: &'c Cluster, place: &Place, name: &str, image: &str) -> Pod<'c> {
-    let pod = create_pod(cluster, place, name, image);
-    let node = cluster.node(place.node);
-    cluster.wait("the image on the node", || node.images().contains(&image.to_owned()).then_some(()));
-    pod
-}
-
-fn create_pod<'c>(cluster: &'c Cluster, place: &Place, name: &str, image: &str) -> Pod<'c> {
-    cluster.apply(&pod(place, name, image));
-    Pod { cluster, namespace: place.namespace.to_owned(), name: name.to_owned() }
-}
-
-/// A pod that every Pod Security Standard lets through.
-fn pod(place: &Place, name: &str, image: &str) -> Value {
-    let container = json!({
-        "name": "main",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-    });
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": place.namespace},
-        "spec": {
-            "nodeName": format!("n{}", place.node),
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        },
-    })
-}
-
-/// Kills the processes of the awaiter's pods where they run.
-fn kill(cluster: &Cluster, place: &Place) {
-    let ctr = programs::folder("containerd").join("ctr").display().to_string();
-    let pods = cluster.get(&["pods", "-n", place.namespace, "-l", place.awaiter]);
-    for pod in pods["items"].as_array().unwrap() {
-        let Some(number) = pod["spec"]["nodeName"].as_str().and_then(|n| n.strip_prefix('n')?.parse().ok())
-        else {
-            continue;
-        };
-        for container in pod["status"]["containerStatuses"].as_array().into_iter().flatten() {
-            let id = container["containerID"].as_str().unwrap_or_default();
-            if let Some(id) = id.strip_prefix("containerd://") {
-                // One that has ended by itself is no failure.
-                cluster.node(number).run(&[
-                    &ctr,
-                    "--namespace",
-                    "k8s.io",
-                    "tasks",
-                    "kill",
-                    "--signal",
-                    "SIGKILL",
-                    id,
-                ]);
-            }
-        }
-    }
 }
 
 /// How long the image of [`Fault::SlowRegistry`] takes at least.
