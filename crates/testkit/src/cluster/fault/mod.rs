@@ -292,7 +292,11 @@ impl<'c> Broken<'c> {
 
 impl Drop for Broken<'_> {
     fn drop(&mut self) {
-        if let Some(heal) = self.heal.take() {
+        let Some(heal) = self.heal.take() else { return };
+        if std::thread::panicking() {
+            // The test has failed already; that it does not heal either must not hide why.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heal(self.cluster)));
+        } else {
             heal(self.cluster);
         }
     }
