@@ -8,8 +8,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/perijove
 TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
-# Debian packages that the tests run: the peer registry, runtimes, a browser, and what makes fixtures.
-TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap
+# Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, and networks and
+# disks for the nodes of a real Kubernetes.
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap containernetworking-plugins iproute2 e2fsprogs
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12
@@ -17,7 +18,7 @@ LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build dist await-image test lint tools-demo tools-test tools-await tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
+.PHONY: help demo build dist await-image test lint tools-demo tools-test tools-await tools-kube tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -98,7 +99,7 @@ clean: ## remove what was built and the embedded registry
 
 tools-demo: tools-uv
 
-tools-test: tools-uv tools-apt $(LINTERS)
+tools-test: tools-uv tools-apt tools-kube $(LINTERS)
 
 # The standard library for static programs, and a C compiler for the other architecture.
 AWAIT_CROSS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross,gcc-x86-64-linux-gnu libc6-dev-amd64-cross)
@@ -127,6 +128,10 @@ tools-apt:
 	missing=$$(for p in $(TEST_PACKAGES); do grep -qxF "installed $$p" <<<"$$have" || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "==> installing Debian packages:" $$missing; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+# A Kubernetes and what belongs to it, from source: about 15 minutes on two cores, once for a version.
+tools-kube:
+	@tests/cluster/build
 
 $(LINTERS): | tools-uv
 	@mkdir -p $(TOOLS)

@@ -3,7 +3,7 @@
 //! `web` answers as a test says, `front` stands between a client and a registry; `packages` makes wheels and Debian packages and serves them as an index and a
 //! mirror would; `repository` is an image repository with locks of such packages; `program` runs the built
 //! binary in an environment that the test decides; `registry` is the embedded registry as a process and `peer` Debian's; `layout`
-//! reads what was built; `workflow` runs workflows of GitHub Actions as GitHub would.
+//! reads what was built; `cluster` is a real Kubernetes; `workflow` runs workflows of GitHub Actions as GitHub would.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
+pub mod cluster;
 pub mod freezes;
 pub mod front;
 pub mod layout;
