@@ -14,11 +14,15 @@ fn workspace() -> PathBuf {
 /// Values files of real deployments, and of those that were made.
 fn values(test: &str) -> Vec<PathBuf> {
     let made = workspace().join("crates/prepull/tests/fixtures/values");
-    let shared = std::env::var_os("PERIJOVE_SHARED").map_or_else(|| workspace().join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("PERIJOVE_SHARED").map_or_else(|| workspace().join("../shared"), PathBuf::from);
     let mut folders = vec![made];
     match shared.join("conformance/values") {
         real if real.is_dir() => folders.push(real),
-        _ => skip(&format!("{test} (real deployments)"), "set PERIJOVE_SHARED to the folder with conformance/values"),
+        _ => skip(
+            &format!("{test} (real deployments)"),
+            "set PERIJOVE_SHARED to the folder with conformance/values",
+        ),
     }
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
     entries.map(|entry| entry.unwrap().path().join("values.yaml")).collect()
