@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::Error;
-use crate::http::{Activity, App, FileStream, IdleStream, Outbox, too_many_connections};
+use crate::http::{Activity, App, FileStream, IdleStream, Outbox, Steady, too_many_connections};
 use crate::settings::{Collect, Limits, Settings};
 use crate::store::{Store, StoreOptions};
 use crate::tls;
@@ -171,10 +171,10 @@ impl Talk {
             .max_buf_size(CONNECTION_BUFFER.max(limits.header_bytes))
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = Steady::new(connection);
         // What breaks a connection is the client's affair: there is nobody to tell.
         tokio::select! {
-            _ended = connection.as_mut() => {}
+            _ended = &mut connection => {}
             _told = stopping.changed() => {
                 connection.as_mut().graceful_shutdown();
                 let _ended = connection.await;
