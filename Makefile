@@ -14,6 +14,10 @@ TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils 
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12
+# What `docker buildx` is tested with: the plug-in itself, and a BuildKit of the test's own.
+BUILDX := 0.38.2
+BUILDKIT := 0.34.2
+BUILDERS := $(TOOLS)/buildx-$(BUILDX)-buildkit-$(BUILDKIT).ok
 LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
@@ -78,7 +82,7 @@ clean: ## remove what was built and the embedded registry
 
 tools-demo: tools-uv
 
-tools-test: tools-uv tools-apt tools-kube $(LINTERS)
+tools-test: tools-uv tools-apt tools-kube $(LINTERS) $(BUILDERS)
 
 tools-lint: $(TOOLS)/deny.ok
 
@@ -107,6 +111,15 @@ $(LINTERS): | tools-uv
 	@echo "==> installing zizmor $(ZIZMOR) and actionlint $(ACTIONLINT)"
 	@UV_TOOL_DIR=$(TOOLS)/uv-tools UV_TOOL_BIN_DIR=$(TOOLS)/bin uv tool install --quiet --force zizmor==$(ZIZMOR)
 	@GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT)
+	@touch $@
+
+# Compiled in one module: they share most of what they are made of.
+$(BUILDERS):
+	@mkdir -p $(TOOLS)/bin
+	@echo "==> compiling docker buildx $(BUILDX) and BuildKit $(BUILDKIT)"
+	@module=$$(mktemp -d) && trap "rm -rf $$module" EXIT && cd $$module && go mod init builders 2>/dev/null && \
+	  go get github.com/docker/buildx/cmd/buildx@v$(BUILDX) github.com/moby/buildkit/cmd/buildkitd@v$(BUILDKIT) 2>/dev/null && \
+	  CGO_ENABLED=0 GOBIN=$(TOOLS)/bin go install -ldflags='-s -w' github.com/docker/buildx/cmd/buildx github.com/moby/buildkit/cmd/buildkitd
 	@touch $@
 
 $(TOOLS)/deny.ok:
