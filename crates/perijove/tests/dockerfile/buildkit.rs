@@ -4,7 +4,7 @@
 //! be installed for its client.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ impl Drop for BuildKit {
     }
 }
 
-fn work_left(cache: &Path) -> Vec<std::path::PathBuf> {
+fn work_left(cache: &Path) -> Vec<PathBuf> {
     let work = std::fs::read_dir(cache.join("perijove/dockerfile/work")).unwrap();
     work.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("lock")).collect()
 }
@@ -121,7 +121,7 @@ fn buildx_builds_on_a_parent_of_this_repository() {
     assert_eq!(rebuilt["images"], first["images"], "two runs of the builder differ");
     scene.repository.write("images/app/input", "two\n");
     assert_eq!(made(&build(&[]).json())[1], b"two\n");
-    assert_eq!(work_left(&scene.cache.path().join("")), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(work_left(scene.cache.path()), [""; 0].map(PathBuf::from));
 }
 
 #[test]
@@ -133,5 +133,5 @@ fn buildx_says_what_failed() {
     let error = &ran.stderr[ran.stderr.find("error: ").unwrap()..];
     assert!(error.contains("images/app/Dockerfile") && error.contains("the reason"), "{error}");
     assert!(!scene.repository.join("out").exists());
-    assert_eq!(work_left(scene.cache.path()), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(work_left(scene.cache.path()), [""; 0].map(PathBuf::from));
 }

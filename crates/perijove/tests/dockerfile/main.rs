@@ -1,4 +1,4 @@
-//! Images from a Dockerfile, made by real builders: `images`, `failures`, `docker` and `buildkit`. Nothing is pulled: bases are
+//! Images from a Dockerfile, made by real builders: `images`, `failures` and `buildkit`. Nothing is pulled: bases are
 //! made here of a static busybox.
 
 #![allow(
@@ -8,7 +8,6 @@
 )]
 
 mod buildkit;
-mod docker;
 mod failures;
 mod images;
 mod scene;
