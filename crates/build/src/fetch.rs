@@ -186,9 +186,14 @@ impl Fetcher {
     /// The locked file with `digest`: from the cache, else from `url`, checked against the digest and, where
     /// known, the size. `name` is what messages call it.
     pub async fn file(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
-        if let Some(path) = self.kept(digest).await? {
-            return Ok(path);
+        match self.kept(digest).await? {
+            Some(path) => Ok(path),
+            None => self.fetch(url, name, digest, size).await,
         }
+    }
+
+    /// The same where the cache is known not to have it.
+    pub async fn fetch(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
         let path = self.cached(digest);
         let folder = path.parent().unwrap_or(&self.cache).to_owned();
         tokio::fs::create_dir_all(&folder).await.map_err(Error::io(&folder))?;
