@@ -131,43 +131,69 @@ fn pod(puller: &Puller<'_>) -> Value {
     set("automountServiceAccountToken", json!(false));
     set("enableServiceLinks", json!(false));
     set("terminationGracePeriodSeconds", json!(0));
-    set("securityContext", json!({
-        "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"},
-    }));
+    set(
+        "securityContext",
+        json!({
+            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"},
+        }),
+    );
     set("priorityClassName", json!(puller.priority_class));
     set("nodeSelector", json!(puller.placement.node_selector));
     set("tolerations", Value::Array(tolerations(puller)));
     if !puller.placement.affinity.is_empty() {
         let terms = &puller.placement.affinity;
         let required = json!({"nodeSelectorTerms": terms});
-        set("affinity", json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}));
+        set(
+            "affinity",
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}),
+        );
     }
     let secrets = puller.pull_secrets.iter().map(|name| json!({"name": name})).collect();
     set("imagePullSecrets", Value::Array(secrets));
     match puller.mode {
         Mode::ImageVolumes => {
-            set("containers", each(puller, |at, _| {
-                let mount = json!([{"name": format!("image-{at}"), "mountPath": "/image", "readOnly": true}]);
-                container(&format!("image-{at}"), puller.own_image, None, &json!(["noop"]), "args", mount)
-            }));
-            set("volumes", each(puller, |at, image| {
-                let mut source = Map::from_iter([("reference".to_owned(), json!(image.reference))]);
-                if let Some(policy) = &image.pull_policy {
-                    source.insert("pullPolicy".to_owned(), json!(policy));
-                }
-                json!({"name": format!("image-{at}"), "image": source})
-            }));
+            set(
+                "containers",
+                each(puller, |at, _| {
+                    let mount =
+                        json!([{"name": format!("image-{at}"), "mountPath": "/image", "readOnly": true}]);
+                    container(&format!("image-{at}"), puller.own_image, None, &json!(["noop"]), "args", mount)
+                }),
+            );
+            set(
+                "volumes",
+                each(puller, |at, image| {
+                    let mut source = Map::from_iter([("reference".to_owned(), json!(image.reference))]);
+                    if let Some(policy) = &image.pull_policy {
+                        source.insert("pullPolicy".to_owned(), json!(policy));
+                    }
+                    json!({"name": format!("image-{at}"), "image": source})
+                }),
+            );
         }
         Mode::Noop => {
             let mount = || json!([{"name": "perijove", "mountPath": "/perijove"}]);
             let install = json!(["noop", "--install", NOOP]);
-            set("initContainers", json!([container(INSTALL, puller.own_image, None, &install, "args", mount())]));
-            set("containers", each(puller, |at, image| {
-                let mut mount = mount();
-                mount[0]["readOnly"] = json!(true);
-                let policy = image.pull_policy.as_deref();
-                container(&format!("image-{at}"), &image.reference, policy, &json!([NOOP]), "command", mount)
-            }));
+            set(
+                "initContainers",
+                json!([container(INSTALL, puller.own_image, None, &install, "args", mount())]),
+            );
+            set(
+                "containers",
+                each(puller, |at, image| {
+                    let mut mount = mount();
+                    mount[0]["readOnly"] = json!(true);
+                    let policy = image.pull_policy.as_deref();
+                    container(
+                        &format!("image-{at}"),
+                        &image.reference,
+                        policy,
+                        &json!([NOOP]),
+                        "command",
+                        mount,
+                    )
+                }),
+            );
             set("volumes", json!([{"name": "perijove", "emptyDir": {"sizeLimit": "32Mi"}}]));
         }
     }
@@ -178,7 +204,14 @@ fn each(puller: &Puller<'_>, make: impl Fn(usize, &PullerImage) -> Value) -> Val
     puller.images.iter().enumerate().map(|(at, image)| make(at, image)).collect()
 }
 
-fn container(name: &str, image: &str, policy: Option<&str>, words: &Value, as_: &str, mounts: Value) -> Value {
+fn container(
+    name: &str,
+    image: &str,
+    policy: Option<&str>,
+    words: &Value,
+    as_: &str,
+    mounts: Value,
+) -> Value {
     let mut value = json!({
         "name": name,
         "image": image,
@@ -203,7 +236,8 @@ fn container(name: &str, image: &str, policy: Option<&str>, words: &Value, as_: 
 /// a lost or a very new node among the desired ones.
 fn tolerations(puller: &Puller<'_>) -> Vec<Value> {
     let resources = puller.placement.extended_resources.iter();
-    let resources = resources.map(|resource| json!({"key": resource, "operator": "Exists", "effect": "NoSchedule"}));
+    let resources =
+        resources.map(|resource| json!({"key": resource, "operator": "Exists", "effect": "NoSchedule"}));
     let lost = ["not-ready", "unreachable"].into_iter().flat_map(|word| {
         ["NoSchedule", "NoExecute"].map(|effect| {
             json!({"key": format!("node.kubernetes.io/{word}"), "operator": "Exists", "effect": effect})

@@ -13,7 +13,9 @@ use crate::awaiter::model::PodSpec;
 fn placement() -> Placement {
     Placement {
         node_selector: BTreeMap::from([("pool".to_owned(), "gpu".to_owned())]),
-        tolerations: vec![json!({"key": "hub.jupyter.org/dedicated", "operator": "Equal", "value": "user", "effect": "NoSchedule"})],
+        tolerations: vec![
+            json!({"key": "hub.jupyter.org/dedicated", "operator": "Equal", "value": "user", "effect": "NoSchedule"}),
+        ],
         affinity: vec![json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]})],
         extended_resources: vec!["nvidia.com/gpu".to_owned()],
     }
@@ -21,7 +23,10 @@ fn placement() -> Placement {
 
 fn images() -> Vec<PullerImage> {
     [("quay.io/jupyter/base:1", None), ("r.example/gpu:2", Some("Always"))]
-        .map(|(reference, policy)| PullerImage { reference: reference.to_owned(), pull_policy: policy.map(str::to_owned) })
+        .map(|(reference, policy)| PullerImage {
+            reference: reference.to_owned(),
+            pull_policy: policy.map(str::to_owned),
+        })
         .into()
 }
 
@@ -47,7 +52,9 @@ fn made(mode: Mode, instance: &str, images: &[PullerImage]) -> Value {
 
 #[test]
 fn a_puller_with_volumes_of_images() {
-    insta::assert_snapshot!(serde_json::to_string_pretty(&made(Mode::ImageVolumes, "hub", &images())).unwrap());
+    insta::assert_snapshot!(
+        serde_json::to_string_pretty(&made(Mode::ImageVolumes, "hub", &images())).unwrap()
+    );
 }
 
 #[test]
@@ -60,7 +67,10 @@ fn the_awaiter_reads_what_is_made() {
     for mode in [Mode::ImageVolumes, Mode::Noop] {
         let made = made(mode, "hub", &images());
         let spec: PodSpec = serde_json::from_value(made["spec"]["template"]["spec"].clone()).unwrap();
-        let read: Vec<_> = images_of(&spec).into_iter().map(|one| (one.container.to_string(), one.image.to_string(), one.init)).collect();
+        let read: Vec<_> = images_of(&spec)
+            .into_iter()
+            .map(|one| (one.container.to_string(), one.image.to_string(), one.init))
+            .collect();
         assert_eq!(
             read,
             [
