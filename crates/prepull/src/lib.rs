@@ -14,4 +14,4 @@ pub mod manifests;
 #[cfg(feature = "imageset")]
 pub use error::{Error, Place};
 #[cfg(feature = "imageset")]
-pub use imageset::{Group, Image, ImageSet, Note, Options, Role, Unknown, ValuesFile, image_set};
+pub use imageset::{Group, Image, ImageSet, Note, Options, Placement, Role, Unknown, ValuesFile, image_set};

@@ -15,7 +15,6 @@ pub struct Asked {
     pub method: String,
     /// `daemonsets`, `pods`, `events`, `nodes`.
     pub resource: String,
-    pub path: String,
     pub query: BTreeMap<String, String>,
     pub body: Vec<u8>,
     /// How often this resource was asked for before, in this way (list, watch).
@@ -255,8 +254,7 @@ fn read(stream: &TcpStream, log: &Mutex<Vec<Asked>>) -> Option<Asked> {
     let watches = query.contains_key("watch");
     let same = |a: &&Asked| a.resource == *resource && a.method == method && a.is_watch() == watches;
     let before = log.iter().filter(same).count();
-    let asked =
-        Asked { method, resource: (*resource).to_owned(), path: path.to_owned(), query, body, before };
+    let asked = Asked { method, resource: (*resource).to_owned(), query, body, before };
     log.push(asked.clone());
     Some(asked)
 }

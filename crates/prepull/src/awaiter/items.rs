@@ -31,9 +31,9 @@ impl Items {
     ) -> Result<(), String> {
         for &byte in bytes {
             if self.in_item {
-                self.item.push(byte)
+                self.item.push(byte);
             } else {
-                self.around.push(byte)
+                self.around.push(byte);
             }
             if self.in_text {
                 self.text(byte);

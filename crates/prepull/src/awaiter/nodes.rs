@@ -58,7 +58,7 @@ fn trouble(entry: &NodeEntry, policy: &Policy, wake: &mut Wake) -> Option<Findin
     }
     let condition = |kind: &str| node.status.conditions.iter().find(|c| &*c.kind == kind);
     let ready = condition("Ready");
-    if !ready.is_some_and(|c| &*c.status == "True") {
+    if ready.is_none_or(|c| &*c.status != "True") {
         let is_new = entry.since == entry.known;
         let waits = &policy.waits;
         let wait = if is_new { waits.new_node } else { waits.not_ready };

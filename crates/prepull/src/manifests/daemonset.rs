@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::name::{hash, name};
-use crate::Placement;
 use crate::awaiter::images::INSTALL;
+use crate::imageset::Placement;
 
 /// Nobody.
 const USER: u32 = 65534;
@@ -157,7 +157,14 @@ fn pod(puller: &Puller<'_>) -> Value {
                 each(puller, |at, _| {
                     let mount =
                         json!([{"name": format!("image-{at}"), "mountPath": "/image", "readOnly": true}]);
-                    container(&format!("image-{at}"), puller.own_image, None, &json!(["noop"]), "args", mount)
+                    container(
+                        &format!("image-{at}"),
+                        puller.own_image,
+                        None,
+                        &json!(["noop"]),
+                        "args",
+                        &mount,
+                    )
                 }),
             );
             set(
@@ -176,7 +183,7 @@ fn pod(puller: &Puller<'_>) -> Value {
             let install = json!(["noop", "--install", NOOP]);
             set(
                 "initContainers",
-                json!([container(INSTALL, puller.own_image, None, &install, "args", mount())]),
+                json!([container(INSTALL, puller.own_image, None, &install, "args", &mount())]),
             );
             set(
                 "containers",
@@ -190,7 +197,7 @@ fn pod(puller: &Puller<'_>) -> Value {
                         policy,
                         &json!([NOOP]),
                         "command",
-                        mount,
+                        &mount,
                     )
                 }),
             );
@@ -210,7 +217,7 @@ fn container(
     policy: Option<&str>,
     words: &Value,
     as_: &str,
-    mounts: Value,
+    mounts: &Value,
 ) -> Value {
     let mut value = json!({
         "name": name,

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Placement;
 use crate::awaiter::images::images_of;
 use crate::awaiter::model::PodSpec;
+use crate::imageset::Placement;
 
 fn placement() -> Placement {
     Placement {
