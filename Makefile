@@ -22,7 +22,7 @@ LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build dist test lint tools-demo tools-test tools-kube tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
+.PHONY: help demo build dist await-image test lint tools-demo tools-test tools-kube tools-await tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,27 @@ dist: tools-uv ## a static program and a wheel of it, in target/dist/
 	RUSTFLAGS='$(STATIC_FLAGS)' CARGO_TARGET_DIR=$(CURDIR)/target/static \
 	  uvx --quiet --from 'maturin>=1.9,<2' maturin build --quiet --profile $(PROFILE) --target $(TARGET) --out $(DIST)
 	install --strip target/static/$(TARGET)/$(PROFILE:dev=debug)/perijove $(DIST)/perijove
+
+# The pre-puller's image: a static program of each architecture, and nothing else. SMALL=dev compiles fast.
+SMALL := small
+AWAIT := target/await-image
+AWAIT_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+# rustc brings its own linker and C library for these targets; ring has some C, so each needs a compiler.
+AWAIT_ENV = CARGO_TARGET_DIR=$(CURDIR)/target/static \
+  CC_x86_64_unknown_linux_musl=$(if $(filter x86_64,$(shell uname -m)),cc,x86_64-linux-gnu-gcc) \
+  CC_aarch64_unknown_linux_musl=$(if $(filter aarch64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc) \
+  CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
+  RUSTFLAGS='--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove'
+
+await-image: tools-await build ## the pre-puller's image for amd64 and arm64, as an OCI layout in target/await-image/oci/
+	@echo "==> perijove-awaiter for amd64 and arm64"
+	$(AWAIT_ENV) cargo build --locked -p perijove-awaiter --profile $(SMALL) $(AWAIT_TARGETS:%=--target %)
+	@rm -rf $(AWAIT)
+	@for pair in x86_64:amd64 aarch64:arm64; do \
+	  install -D -m 0755 target/static/$${pair%:*}-unknown-linux-musl/$(SMALL:dev=debug)/perijove-awaiter \
+	    $(AWAIT)/images/await/rootfs.$${pair#*:}/perijove-awaiter || exit 1; done
+	@cp images/await/perijove.toml $(AWAIT)/
+	target/debug/perijove -C $(AWAIT) build await --output oci:$(AWAIT)/oci
 
 test: tools-test ## run all tests
 	@echo "==> tests"
@@ -83,6 +104,16 @@ clean: ## remove what was built and the embedded registry
 tools-demo: tools-uv
 
 tools-test: tools-uv tools-apt tools-kube $(LINTERS) $(BUILDERS)
+
+# The standard library for static programs, and a C compiler for the other architecture.
+AWAIT_CROSS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross,gcc-x86-64-linux-gnu libc6-dev-amd64-cross)
+tools-await:
+	@have=$$(dpkg-query --show --showformat '$${db:Status-Status} $${Package}\n' $(AWAIT_CROSS) 2>/dev/null); \
+	missing=$$(for p in $(AWAIT_CROSS); do grep -qxF "installed $$p" <<<"$$have" || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "==> installing Debian packages:" $$missing; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@root=$$(rustc --print sysroot); for target in $(AWAIT_TARGETS); do [ -d $$root/lib/rustlib/$$target/lib ] || \
+	  rustup target add $$target || { echo "make await-image needs Rust's standard library for $$target: rustup target add $$target" >&2; exit 1; }; done
 
 tools-lint: $(TOOLS)/deny.ok
 

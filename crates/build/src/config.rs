@@ -101,7 +101,7 @@ pub struct Image {
     pub glibc: Option<String>,
     /// The npm lock, `package-lock.json`; its input is `package.json`.
     pub npm: Option<String>,
-    /// A folder that is copied to `/`.
+    /// A folder that is copied to `/`; `{arch}` in its name is the platform's architecture.
     pub files: Option<String>,
     /// `uid:gid`, numbers.
     pub user: Option<String>,
@@ -152,6 +152,8 @@ pub enum Base {
     Image(String),
     /// Another image of this repository.
     Parent(String),
+    /// Nothing: `files` are all there is.
+    Scratch,
 }
 
 /// `[[image.NAME.test]]`: one check.
@@ -291,7 +293,7 @@ impl Config {
         if image.base.is_none() && image.dockerfile.is_none() {
             return Err(wrong(
                 "neither `base` nor `dockerfile` is given".to_owned(),
-                "say base = { debian = \"trixie\" }, { image = \"name@sha256:…\" } or { parent = \"image\" }",
+                "say base = { debian = \"trixie\" }, { image = \"name@sha256:…\" }, { parent = \"image\" } or \"scratch\"",
             ));
         }
         if let Some((reason, hint)) = dockerfile::conflict(image) {

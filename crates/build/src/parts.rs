@@ -196,6 +196,7 @@ impl Own<'_> {
             }
         }
         if let Some(folder) = &self.settings.files {
+            let folder = folder.replace("{arch}", &self.platform.architecture);
             let folder = self.config.folder(self.image).join(folder);
             if !folder.is_dir() {
                 return Err(Error::Input {

@@ -33,7 +33,7 @@ impl Builder {
         let mut grounds = Vec::new();
         let base = match &self.config.image(name)?.base {
             // The configuration lets no image from a Dockerfile stand on Debian packages.
-            None | Some(Base::Debian(_)) => {
+            None | Some(Base::Debian(_) | Base::Scratch) => {
                 grounds.resize_with(platforms.len(), || None);
                 None
             }

@@ -45,6 +45,13 @@ impl From<perijove_prepull::Error> for CliError {
     }
 }
 
+impl From<perijove_prepull::awaiter::Error> for CliError {
+    fn from(error: perijove_prepull::awaiter::Error) -> Self {
+        let code = if error.is_usage() { 2 } else { 1 };
+        CliError { message: error.to_string(), hint: Some(error.hint()), code }
+    }
+}
+
 impl From<perijove_tags::Refusal> for CliError {
     fn from(refusal: perijove_tags::Refusal) -> Self {
         CliError { message: refusal.to_string(), hint: Some(refusal.hint()), code: 1 }

@@ -1,5 +1,6 @@
 //! The verbs: one file each, one line each in this list.
 
+mod awaiter;
 mod build;
 mod demo;
 pub mod error;
@@ -86,6 +87,8 @@ enum Verb {
     Demo(demo::Arguments),
     /// The images that a hub's users can start, and the nodes they can land on
     Images(images::Arguments),
+    /// Wait until the pullers of a cluster have their images on the nodes
+    Await(awaiter::Arguments),
     /// Build numbers and aliases by the tag rule
     #[command(subcommand)]
     Tags(tags::Verb),
@@ -102,6 +105,8 @@ pub enum Outcome {
     Done,
     /// The work was done and its answer is no: a check found something.
     Found,
+    /// The deadline passed.
+    Late,
 }
 
 /// Runs the command line and gives the exit code: 0 done, 1 failed or found something, 2 wrong usage or
@@ -127,8 +132,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let result =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
             |runtime| {
-                // A server ends in order by itself.
-                let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_));
+                // A server, and what must clean up, ends in order by itself.
+                let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_) | Verb::Await(_));
                 runtime.block_on(async {
                     tokio::select! {
                         result = dispatch(arguments.verb, global, &ui) => result,
@@ -140,6 +145,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(Outcome::Late) => ExitCode::from(3),
         Err(error) => {
             ui.error(&error);
             ExitCode::from(error.code)
@@ -223,6 +229,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Release(arguments) => release::run(arguments, global, ui).await,
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Images(arguments) => images::run(&arguments, ui),
+        Verb::Await(arguments) => awaiter::run(&arguments, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Migrate(arguments) => migrate::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,

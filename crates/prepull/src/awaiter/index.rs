@@ -1,0 +1,421 @@
+//! What has been observed so far. Objects come one by one (`apply`, `delete`) or as a whole list (`begin`, `done`);
+//! nothing here asks for anything, and the only clock is the time that each is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::images::{ContainerImage, images_of};
+use super::matrix::Finding;
+use super::model::{DaemonSet, Event, Node, Pod};
+use super::pulled::{Pulled, pulled};
+use super::reasons::{self, Reason, brief};
+
+/// Bytes of the cluster's words that are kept.
+pub(crate) const BRIEF: usize = 400;
+
+/// Time since the awaiter started.
+pub type Now = Duration;
+
+/// A kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// DaemonSets.
+    DaemonSets,
+    /// Their pods.
+    Pods,
+    /// What is said of them.
+    Events,
+    /// Nodes.
+    Nodes,
+}
+
+/// An object of any kind.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A DaemonSet.
+    DaemonSet(Box<DaemonSet>),
+    /// A pod.
+    Pod(Box<Pod>),
+    /// An event.
+    Event(Box<Event>),
+    /// A node.
+    Node(Box<Node>),
+}
+
+/// What a stream says.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// A list begins: what it does not name is gone when it is done.
+    Begin(Kind),
+    /// The list is whole.
+    Done(Kind),
+    /// There is this, or it has changed to this.
+    Apply(Object),
+    /// This is gone.
+    Delete(Object),
+}
+
+/// A DaemonSet, and since when it is known.
+#[derive(Clone, Debug)]
+pub struct DaemonSetEntry {
+    /// The object.
+    pub set: DaemonSet,
+    /// Its images, in the puller's order.
+    pub images: Arc<[ContainerImage]>,
+    /// Since when it is known.
+    pub since: Now,
+    /// Since when the cluster refuses its pods, and why; until a pod came after all.
+    pub refused: Option<(Now, Box<str>)>,
+    epoch: u32,
+}
+
+/// Where a pod is on its way: a change of it starts the patience anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The scheduler has not looked.
+    New,
+    /// The scheduler cannot place it.
+    Unschedulable,
+    /// Bound, and the kubelet says nothing.
+    Bound,
+    /// The kubelet has taken it.
+    Taken,
+    /// Its containers are ready and it is not: the node controller's word.
+    Lost,
+    /// Ready.
+    Ready,
+    /// It has failed: the node rejected or evicted it.
+    Rejected,
+    /// It is being ended.
+    Ending,
+}
+
+/// A pod, and what else was said of it.
+#[derive(Clone, Debug)]
+pub struct PodEntry {
+    /// The object; of its specification only where it goes is kept.
+    pub pod: Pod,
+    /// The uid of its DaemonSet.
+    pub owner: Box<str>,
+    /// Its containers and their images: one list for all pods of a template.
+    pub images: Arc<[ContainerImage]>,
+    /// Where it is on its way.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Now,
+    /// Since when one of its images is beyond hope.
+    pub fatal: Option<Now>,
+    epoch: u32,
+}
+
+/// What events said of a pod: they may come before it.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// By image: how the pull went.
+    pub pulls: BTreeMap<Box<str>, Pull>,
+    /// The latest trouble with the pod as a whole, and since when.
+    pub trouble: Option<(Now, Finding)>,
+}
+
+/// What events said of a pull.
+#[derive(Clone, Debug, Default)]
+pub struct Pull {
+    /// It went well.
+    pub pulled: Option<Pulled>,
+    /// It went wrong, the last time.
+    pub failed: Option<Box<str>>,
+}
+
+/// A node that rejects a DaemonSet's pods.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Since when.
+    pub since: Now,
+    /// Why, the last time.
+    pub finding: Finding,
+}
+
+/// A node, and since when it is as it is.
+#[derive(Clone, Debug)]
+pub struct NodeEntry {
+    /// The object.
+    pub node: Node,
+    /// Since when it is known.
+    pub known: Now,
+    /// Since when it is as ready, or not, as it is.
+    pub since: Now,
+    epoch: u32,
+}
+
+/// Everything observed so far.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// By uid.
+    pub daemonsets: BTreeMap<Box<str>, DaemonSetEntry>,
+    /// Names of those that were there and were deleted.
+    pub deleted: Vec<String>,
+    /// By uid.
+    pub pods: BTreeMap<Box<str>, PodEntry>,
+    /// By the pod's uid.
+    pub words: BTreeMap<Box<str>, Words>,
+    /// By the DaemonSet's uid and the node.
+    pub rejections: BTreeMap<(Box<str>, Box<str>), Rejection>,
+    /// By name.
+    pub nodes: BTreeMap<Box<str>, NodeEntry>,
+    /// What the API server's trouble is, while there is any.
+    pub trouble: Option<String>,
+    listed: [bool; 4],
+    epochs: [u32; 4],
+}
+
+/// Words on pods that are not known (yet) are kept up to so many pods.
+const WORDS: usize = 20_000;
+
+impl Observed {
+    /// Whether a kind was listed whole at least once.
+    pub fn is_listed(&self, kind: Kind) -> bool {
+        self.listed[kind as usize]
+    }
+
+    /// Takes the next word of a stream.
+    pub fn update(&mut self, update: Update, now: Now) {
+        match update {
+            Update::Begin(kind) => self.epochs[kind as usize] += 1,
+            Update::Done(kind) => self.done(kind),
+            Update::Apply(Object::DaemonSet(set)) => self.daemonset(*set, now),
+            Update::Apply(Object::Pod(pod)) => self.pod(*pod, now),
+            Update::Apply(Object::Event(event)) => self.event(&event, now),
+            Update::Apply(Object::Node(node)) => self.node(*node, now),
+            Update::Delete(Object::DaemonSet(set)) => self.forget_daemonset(&set.metadata.uid),
+            Update::Delete(Object::Pod(pod)) => self.forget_pod(&pod.metadata.uid),
+            Update::Delete(Object::Node(node)) => {
+                self.nodes.remove(&node.metadata.name);
+            }
+            // Events end after an hour; what they said stays true.
+            Update::Delete(Object::Event(_)) => {}
+        }
+    }
+
+    fn done(&mut self, kind: Kind) {
+        self.listed[kind as usize] = true;
+        let epoch = self.epochs[kind as usize];
+        match kind {
+            Kind::DaemonSets => {
+                let gone = self.daemonsets.iter().filter(|(_, entry)| entry.epoch != epoch);
+                let gone: Vec<_> = gone.map(|(uid, _)| uid.clone()).collect();
+                gone.iter().for_each(|uid| self.forget_daemonset(uid));
+            }
+            Kind::Pods => {
+                let gone = self.pods.iter().filter(|(_, entry)| entry.epoch != epoch);
+                let gone: Vec<_> = gone.map(|(uid, _)| uid.clone()).collect();
+                gone.iter().for_each(|uid| self.forget_pod(uid));
+            }
+            Kind::Nodes => self.nodes.retain(|_, entry| entry.epoch == epoch),
+            Kind::Events => {}
+        }
+    }
+
+    fn daemonset(&mut self, set: DaemonSet, now: Now) {
+        let epoch = self.epochs[Kind::DaemonSets as usize];
+        let old = self.daemonsets.remove(&set.metadata.uid);
+        let images: Arc<[ContainerImage]> = images_of(&set.spec.template.spec).into();
+        let (since, refused) = old.map_or((now, None), |old| (old.since, old.refused));
+        let entry = DaemonSetEntry { images, since, refused, epoch, set };
+        self.daemonsets.insert(entry.set.metadata.uid.clone(), entry);
+    }
+
+    fn forget_daemonset(&mut self, uid: &str) {
+        if let Some(entry) = self.daemonsets.remove(uid) {
+            self.deleted.push(entry.set.metadata.name);
+        }
+    }
+
+    fn pod(&mut self, mut pod: Pod, now: Now) {
+        let uid = pod.metadata.uid.clone();
+        let images = images_of(&pod.spec);
+        let known =
+            self.pods.values().next().map(|entry| &entry.images).filter(|known| known[..] == images[..]);
+        let images: Arc<[ContainerImage]> = known.cloned().unwrap_or_else(|| images.into());
+        // One place to look for the node, and little memory.
+        let node: Option<Box<str>> = pod.node().map(Into::into);
+        let bound = pod.spec.node_name.is_some();
+        let owner = pod.metadata.owner_references.first().map(|owner| owner.uid.clone()).unwrap_or_default();
+        pod.metadata.owner_references = Vec::new();
+        pod.spec = super::model::PodSpec { node_name: node, ..Default::default() };
+        shorten(&mut pod);
+        let stage = stage(&pod, bound, &images);
+        let old = self.pods.get(&uid);
+        let since = old.filter(|old| old.stage == stage).map_or(now, |old| old.since);
+        let mut entry = PodEntry {
+            owner,
+            images,
+            stage,
+            since,
+            fatal: old.and_then(|old| old.fatal),
+            epoch: self.epochs[Kind::Pods as usize],
+            pod,
+        };
+        if let Some(set) = self.daemonsets.get_mut(&entry.owner).filter(|_| old.is_none()) {
+            set.refused = None;
+        }
+        self.remember_rejection(&entry, now);
+        entry.fatal = self.is_fatal(&entry).then(|| entry.fatal.unwrap_or(now));
+        self.pods.insert(uid, entry);
+    }
+
+    /// The controller deletes a rejected pod at once and makes another: what the node said is kept until a pod of
+    /// the same DaemonSet gets further.
+    fn remember_rejection(&mut self, entry: &PodEntry, now: Now) {
+        let Some(node) = &entry.pod.spec.node_name else { return };
+        let key = (entry.owner.clone(), node.clone());
+        match entry.stage {
+            Stage::Rejected => {
+                let status = &entry.pod.status;
+                let word = status.reason.as_deref().unwrap_or_default();
+                let message = status.message.as_deref().unwrap_or_default();
+                let reason = reasons::rejected(word, message);
+                let said = brief(if message.is_empty() { word } else { message }, BRIEF);
+                let finding = Finding::new(reason, said);
+                let since = self.rejections.get(&key).map_or(now, |old| old.since);
+                self.rejections.insert(key, Rejection { since, finding });
+            }
+            Stage::Taken | Stage::Ready | Stage::Lost => {
+                self.rejections.remove(&key);
+            }
+            Stage::New | Stage::Unschedulable | Stage::Bound | Stage::Ending => {}
+        }
+    }
+
+    fn forget_pod(&mut self, uid: &str) {
+        self.pods.remove(uid);
+        self.words.remove(uid);
+    }
+
+    fn event(&mut self, event: &Event, now: Now) {
+        let about = &event.involved_object;
+        if &*about.kind == "DaemonSet" {
+            if let Some(set) =
+                self.daemonsets.get_mut(&about.uid).filter(|_| &*event.reason == "FailedCreate")
+            {
+                let has_pods = self.pods.values().any(|entry| entry.owner == about.uid);
+                let since = set.refused.as_ref().map_or(now, |(since, _)| *since);
+                // A refusal from before the pods came says nothing any more.
+                set.refused = (!has_pods).then(|| (since, brief(&event.message, BRIEF).into()));
+            }
+            return;
+        }
+        // In a hub's namespace most events are about users' pods.
+        let ours = self.pods.contains_key(&about.uid)
+            || self.daemonsets.values().any(|entry| {
+                about
+                    .name
+                    .strip_prefix(entry.set.metadata.name.as_str())
+                    .is_some_and(|rest| rest.starts_with('-'))
+            });
+        if &*about.kind != "Pod" || !ours {
+            return;
+        }
+        if !self.words.contains_key(&about.uid) && self.words.len() >= WORDS {
+            self.words.pop_first();
+        }
+        let words = self.words.entry(about.uid.clone()).or_default();
+        match &*event.reason {
+            "Pulled" => {
+                if let Some((image, took)) = pulled(&event.message) {
+                    let pull = words.pulls.entry(image.into()).or_default();
+                    // The kubelet says "already present" when a container is started again.
+                    let is_news = took != Pulled::default();
+                    pull.pulled = pull.pulled.filter(|_| !is_news).or(Some(took));
+                    pull.failed = None;
+                }
+            }
+            "Failed" => {
+                if let Some((image, why)) = failed_pull(&event.message) {
+                    words.pulls.entry(image.into()).or_default().failed = Some(brief(why, BRIEF).into());
+                }
+            }
+            "NetworkNotReady" | "FailedCreatePodSandBox" | "FailedMount" | "FailedAttachVolume" => {
+                let network = &*event.reason == "NetworkNotReady";
+                let reason = if network { Reason::NetworkNotReady } else { Reason::SandboxFailed };
+                let since =
+                    words.trouble.as_ref().filter(|(_, old)| old.reason == reason).map_or(now, |(at, _)| *at);
+                words.trouble = Some((since, Finding::new(reason, brief(&event.message, BRIEF))));
+            }
+            _ => {}
+        }
+        let Some(mut entry) = self.pods.remove(&about.uid) else { return };
+        entry.fatal = self.is_fatal(&entry).then(|| entry.fatal.unwrap_or(now));
+        self.pods.insert(about.uid.clone(), entry);
+    }
+
+    fn is_fatal(&self, entry: &PodEntry) -> bool {
+        let words = self.words.get(&entry.pod.metadata.uid);
+        entry.images.iter().any(|one| {
+            let cell = super::judge::cell(entry, one, words);
+            cell.0 == super::matrix::ImageState::Failed
+        })
+    }
+
+    fn node(&mut self, mut node: Node, now: Now) {
+        node.status
+            .conditions
+            .retain(|c| matches!(&*c.kind, "Ready" | "DiskPressure" | "MemoryPressure" | "PIDPressure"));
+        for condition in &mut node.status.conditions {
+            condition.message = condition.message.as_deref().map(|text| brief(text, BRIEF).into());
+        }
+        let name = node.metadata.name.clone();
+        let ready = |node: &Node| {
+            let mut conditions = node.status.conditions.iter();
+            conditions.find(|c| &*c.kind == "Ready").map(|c| c.status.clone()).unwrap_or_default()
+        };
+        let (known, since) = match self.nodes.get(&name) {
+            Some(old) if ready(&old.node) == ready(&node) => (old.known, old.since),
+            Some(old) => (old.known, now),
+            None => (now, now),
+        };
+        let epoch = self.epochs[Kind::Nodes as usize];
+        self.nodes.insert(name, NodeEntry { node, known, since, epoch });
+    }
+}
+
+/// `Failed to pull image "x": why`, and for volumes made of images `Failed to pull image volume…` in some releases.
+fn failed_pull(message: &str) -> Option<(&str, &str)> {
+    let rest = message.strip_prefix("Failed to pull image \"")?;
+    rest.split_once("\": ")
+}
+
+/// What is kept of the kubelet's words: they repeat layers of wrapping, on each of thousands of nodes.
+fn shorten(pod: &mut Pod) {
+    let status = &mut pod.status;
+    status.conditions.retain(|c| matches!(&*c.kind, "PodScheduled" | "Ready"));
+    let texts = status.conditions.iter_mut().filter_map(|c| c.message.as_mut());
+    let states = status.container_statuses.iter_mut().chain(&mut status.init_container_statuses);
+    let said = states.flat_map(|c| [c.state.waiting.as_mut(), c.state.terminated.as_mut()]).flatten();
+    for text in texts.chain(said.map(|said| &mut said.message)) {
+        if text.len() > 4 * BRIEF {
+            *text = brief(text, 4 * BRIEF).into();
+        }
+    }
+}
+
+fn stage(pod: &Pod, bound: bool, images: &[ContainerImage]) -> Stage {
+    let status = &pod.status;
+    let is = |kind: &str, value: &str| pod.condition(kind).is_some_and(|c| &*c.status == value);
+    if pod.metadata.deleting {
+        Stage::Ending
+    } else if &*status.phase == "Failed" {
+        Stage::Rejected
+    } else if !bound {
+        if is("PodScheduled", "False") { Stage::Unschedulable } else { Stage::New }
+    } else if !status.taken && status.container_statuses.is_empty() {
+        Stage::Bound
+    } else if is("Ready", "True") {
+        Stage::Ready
+    } else {
+        let mut main = images.iter().filter(|one| !one.init).peekable();
+        let ready = |one: &ContainerImage| pod.container(&one.container).is_some_and(|c| c.ready);
+        let lost = main.peek().is_some() && main.all(ready) && is("Ready", "False");
+        if lost { Stage::Lost } else { Stage::Taken }
+    }
+}

@@ -1,0 +1,197 @@
+//! The run: streams into the index, the index before the judge, until it has decided.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::api::Api;
+use super::end::{self, Target};
+use super::index::{Kind, Observed};
+use super::judge::judge;
+use super::matrix::{Decision, Finding, Verdict};
+use super::policy::Policy;
+use super::progress::Progress;
+use super::watch::{Message, Source, Streaming, follow};
+use super::{Error, Outcome, Reason, Report};
+
+/// Words that may wait for the judge.
+const QUEUE: usize = 1024;
+/// Between summaries.
+const SUMMARY: Duration = Duration::from_secs(5);
+/// The judge looks again at once on a small cluster. On a large one, where a look takes longer, it leaves so many
+/// times as much to reading.
+const READ: u32 = 4;
+/// But never longer than this.
+const LATEST: Duration = Duration::from_millis(100);
+
+/// What to wait for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the pullers are.
+    pub namespace: String,
+    /// Labels of the DaemonSets and their pods, as kubectl's `-l`.
+    pub selector: String,
+    /// What counts as done.
+    pub policy: Policy,
+    /// How long, at most.
+    pub deadline: Duration,
+    /// Delete the DaemonSets at the end, however it ends.
+    pub clean_up: bool,
+    /// Say on this object how it went.
+    pub event_on: Option<Target>,
+}
+
+/// Waits until the pullers' images are on the nodes, or will not be, or `deadline` has passed, or `stop` is ready.
+/// Then cleans up and tells, as asked for.
+///
+/// # Errors
+/// [`Error::Denied`] where the cluster refuses to say, [`Error::Usage`] for a selector that is none.
+pub async fn run(
+    client: Client,
+    options: &Options,
+    progress: &mut dyn Progress,
+    stop: impl Future<Output = ()>,
+) -> Result<Report, Error> {
+    let api = Arc::new(Api::new(client));
+    let start = Instant::now();
+    let mut observed = Observed::default();
+    let ended = wait(&api, options, &mut observed, progress, stop, start).await;
+    // A run that may not read on still knows what it has to leave behind in order.
+    let sets: Vec<(String, String)> = if options.clean_up {
+        let known = observed.daemonsets.values().map(|entry| &entry.set.metadata);
+        known.map(|meta| (meta.name.clone(), meta.uid.to_string())).collect()
+    } else {
+        Vec::new()
+    };
+    let asked = (options.selector.clone(), options.namespace.clone());
+    let (outcome, verdict) = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            let _ = tokio::time::timeout(end::END, end::clean_up(&api, &options.namespace, &sets)).await;
+            return Err(error);
+        }
+    };
+    let took = start.elapsed();
+    let mut report =
+        Report { outcome, verdict, asked, took, requests: 0, deleted: Vec::new(), warnings: Vec::new() };
+    let event = async {
+        match &options.event_on {
+            Some(target) => end::say(&api, &options.namespace, target, &report).await,
+            None => Ok(()),
+        }
+    };
+    let work = async { tokio::join!(end::clean_up(&api, &options.namespace, &sets), event) };
+    match tokio::time::timeout(end::END, work).await {
+        Ok(((deleted, warnings), said)) => {
+            report.deleted = deleted;
+            report.warnings = warnings;
+            report.warnings.extend(said.err());
+        }
+        Err(_) => report.warnings.push(format!(
+            "the API server did not answer within {} s at the end: what was to be deleted may be there still",
+            end::END.as_secs()
+        )),
+    }
+    report.requests = api.requests();
+    Ok(report)
+}
+
+async fn wait(
+    api: &Arc<Api>,
+    options: &Options,
+    observed: &mut Observed,
+    progress: &mut dyn Progress,
+    stop: impl Future<Output = ()>,
+    start: Instant,
+) -> Result<(Outcome, Verdict), Error> {
+    let (to, mut from) = mpsc::channel(QUEUE);
+    let streaming = Arc::new(Streaming::default());
+    let mut streams = JoinSet::new();
+    let mut begin = |kind| {
+        let source = Source {
+            kind,
+            namespace: options.namespace.clone(),
+            selector: options.selector.clone(),
+            until: start + options.deadline + SUMMARY,
+        };
+        streams.spawn(follow(Arc::clone(api), Arc::clone(&streaming), source, to.clone()));
+    };
+    // The first answer tells whether lists are streamed, and which events are of interest.
+    begin(Kind::DaemonSets);
+    let mut began = false;
+    let mut stop = pin!(stop);
+    let mut summary = start + SUMMARY;
+    loop {
+        if !began && observed.is_listed(Kind::DaemonSets) {
+            began = true;
+            begin(Kind::Pods);
+            begin(Kind::Events);
+            if options.policy.nodes {
+                begin(Kind::Nodes);
+            }
+        }
+        let now = start.elapsed();
+        let mut verdict = judge(observed, &options.policy, now, options.deadline);
+        progress.verdict(&verdict);
+        let wake = match verdict.decision {
+            Decision::Warm => return Ok((Outcome::Warm, verdict)),
+            Decision::Failed => return Ok((Outcome::Failed, verdict)),
+            Decision::Deadline => return Ok((Outcome::Deadline, verdict)),
+            Decision::Wait(wake) => start + wake,
+        };
+        let pause = (start.elapsed() - now).saturating_mul(READ).min(LATEST);
+        tokio::select! {
+            biased;
+            () = &mut stop => {
+                verdict.findings.insert(0, Finding::new(Reason::Interrupted, ""));
+                return Ok((Outcome::Failed, verdict));
+            }
+            message = from.recv() => {
+                // The streams end only with the run.
+                let Some(message) = message else { continue };
+                take(message, observed, progress, start)?;
+                let until = tokio::time::Instant::now() + pause;
+                while let Ok(Some(message)) = tokio::time::timeout_at(until, from.recv()).await {
+                    take(message, observed, progress, start)?;
+                }
+                while let Ok(message) = from.try_recv() {
+                    take(message, observed, progress, start)?;
+                }
+            }
+            () = tokio::time::sleep_until(wake.into()) => {}
+            () = tokio::time::sleep_until(summary.into()) => {
+                summary += SUMMARY;
+                progress.summary(&verdict, options.deadline.saturating_sub(start.elapsed()));
+            }
+        }
+    }
+}
+
+fn take(
+    message: Message,
+    observed: &mut Observed,
+    progress: &mut dyn Progress,
+    start: Instant,
+) -> Result<(), Error> {
+    match message {
+        Message::Update(update) => observed.update(update, start.elapsed()),
+        Message::Trouble(None) => {
+            if observed.trouble.take().is_some() {
+                progress.note("the API server answers again");
+            }
+        }
+        Message::Trouble(Some(text)) => {
+            if observed.trouble.as_ref() != Some(&text) {
+                progress.note(&format!("the API server does not answer as it should, trying again: {text}"));
+            }
+            observed.trouble = Some(text);
+        }
+        Message::Denied(error) => return Err(error),
+    }
+    Ok(())
+}

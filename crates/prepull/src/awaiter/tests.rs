@@ -1,0 +1,6 @@
+//! The judge over scenes made of objects as the API server writes them.
+
+mod faults;
+mod rules;
+mod scene;
+mod texts;
