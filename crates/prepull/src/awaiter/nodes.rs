@@ -80,12 +80,12 @@ fn trouble(entry: &NodeEntry, policy: &Policy, wake: &mut Wake) -> Option<Findin
 }
 
 /// Whether the DaemonSet's controller makes a pod for the node.
-pub(super) fn lands(spec: &PodSpec, node: &Node) -> bool {
+pub(crate) fn lands(spec: &PodSpec, node: &Node) -> bool {
     selects(spec, node) && node.spec.taints.iter().all(|taint| tolerated(spec, taint))
 }
 
 /// Whether the node is of the pool that the pods go to, taints aside.
-fn selects(spec: &PodSpec, node: &Node) -> bool {
+pub(crate) fn selects(spec: &PodSpec, node: &Node) -> bool {
     let labels = &node.metadata.labels;
     if spec.node_name.as_ref().is_some_and(|name| *name != node.metadata.name) {
         return false;
