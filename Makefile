@@ -10,7 +10,7 @@ export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, and networks and
 # disks for the nodes of a real Kubernetes.
-TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap containernetworking-plugins iproute2 e2fsprogs
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap qemu-user-static containernetworking-plugins iproute2 e2fsprogs
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12
@@ -53,12 +53,13 @@ dist: tools-uv ## a static program and a wheel of it, in target/dist/
 SMALL := small
 AWAIT := target/await-image
 AWAIT_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+# Not relocatable: a `noop` that sleeps on each node would have pages of its own for what is relocated.
 # rustc brings its own linker and C library for these targets; ring has some C, so each needs a compiler.
 AWAIT_ENV = CARGO_TARGET_DIR=$(CURDIR)/target/static \
   CC_x86_64_unknown_linux_musl=$(if $(filter x86_64,$(shell uname -m)),cc,x86_64-linux-gnu-gcc) \
   CC_aarch64_unknown_linux_musl=$(if $(filter aarch64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc) \
   CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
-  RUSTFLAGS='--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove'
+  RUSTFLAGS='-C relocation-model=static --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove'
 
 await-image: tools-await build ## the pre-puller's image for amd64 and arm64, as an OCI layout in target/await-image/oci/
 	@echo "==> perijove-awaiter for amd64 and arm64"
