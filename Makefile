@@ -10,15 +10,19 @@ export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, and networks and
 # disks for the nodes of a real Kubernetes.
-TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap containernetworking-plugins iproute2 e2fsprogs
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap qemu-user-static containernetworking-plugins iproute2 e2fsprogs
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12
+# What `docker buildx` is tested with: the plug-in itself, and a BuildKit of the test's own.
+BUILDX := 0.38.2
+BUILDKIT := 0.34.2
+BUILDERS := $(TOOLS)/buildx-$(BUILDX)-buildkit-$(BUILDKIT).ok
 LINTERS := $(TOOLS)/zizmor-$(ZIZMOR)-actionlint-$(ACTIONLINT).ok
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PORT ?= 8000
 
-.PHONY: help demo build dist await-image test lint tools-demo tools-test tools-await tools-kube tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
+.PHONY: help demo build dist await-image test lint tools-demo tools-test tools-kube tools-await tools-lint tools-fuzz tools-uv tools-apt bench fuzz clean
 
 help: ## say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,12 +53,13 @@ dist: tools-uv ## a static program and a wheel of it, in target/dist/
 SMALL := small
 AWAIT := target/await-image
 AWAIT_TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+# Not relocatable: a `noop` that sleeps on each node would have pages of its own for what is relocated.
 # rustc brings its own linker and C library for these targets; ring has some C, so each needs a compiler.
 AWAIT_ENV = CARGO_TARGET_DIR=$(CURDIR)/target/static \
   CC_x86_64_unknown_linux_musl=$(if $(filter x86_64,$(shell uname -m)),cc,x86_64-linux-gnu-gcc) \
   CC_aarch64_unknown_linux_musl=$(if $(filter aarch64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc) \
   CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
-  RUSTFLAGS='--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove'
+  RUSTFLAGS='-C relocation-model=static --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/perijove'
 
 await-image: tools-await build ## the pre-puller's image for amd64 and arm64, as an OCI layout in target/await-image/oci/
 	@echo "==> perijove-awaiter for amd64 and arm64"
@@ -99,7 +104,7 @@ clean: ## remove what was built and the embedded registry
 
 tools-demo: tools-uv
 
-tools-test: tools-uv tools-apt tools-kube $(LINTERS)
+tools-test: tools-uv tools-apt tools-kube $(LINTERS) $(BUILDERS)
 
 # The standard library for static programs, and a C compiler for the other architecture.
 AWAIT_CROSS := $(if $(filter x86_64,$(shell uname -m)),gcc-aarch64-linux-gnu libc6-dev-arm64-cross,gcc-x86-64-linux-gnu libc6-dev-amd64-cross)
@@ -138,6 +143,15 @@ $(LINTERS): | tools-uv
 	@echo "==> installing zizmor $(ZIZMOR) and actionlint $(ACTIONLINT)"
 	@UV_TOOL_DIR=$(TOOLS)/uv-tools UV_TOOL_BIN_DIR=$(TOOLS)/bin uv tool install --quiet --force zizmor==$(ZIZMOR)
 	@GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT)
+	@touch $@
+
+# Compiled in one module: they share most of what they are made of.
+$(BUILDERS):
+	@mkdir -p $(TOOLS)/bin
+	@echo "==> compiling docker buildx $(BUILDX) and BuildKit $(BUILDKIT)"
+	@module=$$(mktemp -d) && trap "rm -rf $$module" EXIT && cd $$module && go mod init builders 2>/dev/null && \
+	  go get github.com/docker/buildx/cmd/buildx@v$(BUILDX) github.com/moby/buildkit/cmd/buildkitd@v$(BUILDKIT) 2>/dev/null && \
+	  CGO_ENABLED=0 GOBIN=$(TOOLS)/bin go install -ldflags='-s -w' github.com/docker/buildx/cmd/buildx github.com/moby/buildkit/cmd/buildkitd
 	@touch $@
 
 $(TOOLS)/deny.ok:

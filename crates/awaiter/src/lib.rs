@@ -1,7 +1,7 @@
 //! The command `await`, for the small program of its own image and for `perijove await` alike: flags in, one library
 //! call, and what the pod leaves behind. Whoever calls prints.
 
-mod duration;
+pub mod duration;
 pub mod noop;
 
 use std::future::Future;

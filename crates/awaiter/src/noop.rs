@@ -36,10 +36,12 @@ pub fn maybe_run() -> Option<ExitCode> {
     }
 }
 
-/// Until SIGTERM or SIGINT, which a container's first process gets only when it has asked for them.
+/// Until SIGTERM or SIGINT, which a container's first process gets only when it has asked for them. Without an
+/// asynchronous runtime: setting one up would touch most of the program's pages.
 fn sleep() -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(crate::ended_by_signal())
+    let wanted = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT];
+    signal_hook::iterator::Signals::new(wanted)?.forever().next();
+    Ok(())
 }
 
 /// Copies this program to `path`, whole or not at all.

@@ -12,8 +12,8 @@ use std::time::SystemTime;
 use futures_util::StreamExt;
 use perijove_oci::{Digest, Digester, Event, Reporter, http, report};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
-    RANGE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    HeaderValue, RANGE,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::io::AsyncWriteExt;
@@ -186,9 +186,14 @@ impl Fetcher {
     /// The locked file with `digest`: from the cache, else from `url`, checked against the digest and, where
     /// known, the size. `name` is what messages call it.
     pub async fn file(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
-        if let Some(path) = self.kept(digest).await? {
-            return Ok(path);
+        match self.kept(digest).await? {
+            Some(path) => Ok(path),
+            None => self.fetch(url, name, digest, size).await,
         }
+    }
+
+    /// The same where the cache is known not to have it.
+    pub async fn fetch(&self, url: &Url, name: &str, digest: &Digest, size: Option<u64>) -> Result<PathBuf> {
         let path = self.cached(digest);
         let folder = path.parent().unwrap_or(&self.cache).to_owned();
         tokio::fs::create_dir_all(&folder).await.map_err(Error::io(&folder))?;
@@ -224,14 +229,18 @@ impl Fetcher {
                 if have > 0 { get.header(RANGE, format!("bytes={have}-")) } else { get }
             })
             .await;
-            let response = self.checked(url, answer)?;
-            if have > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-                // The server starts again from the first byte, so we do too.
+            let resumed = have > 0 && answer.as_ref().is_ok_and(|response| continues(response, have));
+            if have > 0 && !resumed {
+                // From the first byte: the server sends it again, or has no such rest.
                 file = tokio::fs::File::from_std(temporary.reopen().map_err(Error::io(&path))?);
                 file.set_len(0).await.map_err(Error::io(&path))?;
                 digester = Digester::new(digest.algorithm());
                 have = 0;
+                if answer.as_ref().is_ok_and(|response| RESTS.contains(&response.status())) {
+                    continue;
+                }
             }
+            let response = self.checked(url, answer)?;
             let whole = response.content_length().map(|rest| have + rest);
             let mut stream = response.bytes_stream();
             let cut = loop {
@@ -296,6 +305,17 @@ impl Fetcher {
         };
         Err(fetch_error(url, &format!("the server answered {status}"), hint))
     }
+}
+
+/// Answers that are about a rest of a file: of no use when it is another rest than the one asked for.
+const RESTS: [StatusCode; 2] = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE];
+
+/// Whether the answer goes on where `have` bytes end (RFC 9110, section 14.4).
+fn continues(response: &Response, have: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let start = range.and_then(|range| range.trim().strip_prefix("bytes ")?.split_once('-'));
+    response.status() == StatusCode::PARTIAL_CONTENT
+        && start.and_then(|(start, _)| start.trim().parse().ok()) == Some(have)
 }
 
 const GONE: &str = "no such file there: is the lock newer than the mirror, or the package withdrawn?";

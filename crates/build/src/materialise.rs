@@ -100,7 +100,7 @@ impl Origins {
             return Ok(kept);
         }
         let (archives, fetcher) = self.archives().await?;
-        fetcher.file(&archives.url(deb), base_name(&deb.path), &deb.digest, Some(deb.size)).await
+        fetcher.fetch(&archives.url(deb), base_name(&deb.path), &deb.digest, Some(deb.size)).await
     }
 
     /// The registry of an npm package, and what fetches from it with npm's credentials: asked once for each scope in an
@@ -134,7 +134,7 @@ impl Origins {
                     let (registry, fetcher) = self.registry(folder, &package.name).await?;
                     let url = package.tarball(&registry)?;
                     let name = format!("{}-{}.tgz", package.name, package.version);
-                    fetcher.file(&url, &name, &package.integrity, None).await?
+                    fetcher.fetch(&url, &name, &package.integrity, None).await?
                 }
             }
             Source::Files { .. } | Source::Data(_) => return Ok(None),

@@ -100,6 +100,7 @@ fn values(facts: &Facts) -> Vec<(&'static str, String)> {
         ("source", line("For the images' annotations", "source", &facts.source)),
         ("branch-toml", text(&facts.default_branch)),
         ("branch-yaml", quoted(&facts.default_branch)),
+        ("branch-filter", quoted(&filter(&facts.default_branch))),
         ("branch", facts.default_branch.clone()),
         ("perijove", env!("CARGO_PKG_VERSION").to_owned()),
         ("uv", UV.to_owned()),
@@ -112,6 +113,12 @@ fn values(facts: &Facts) -> Vec<(&'static str, String)> {
 /// characters (git-check-ref-format(1)).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A branch as a pattern that fits it alone (GitHub's documentation, "Filter pattern cheat sheet"). Of the signs that
+/// mean something there git lets these two into a name (git-check-ref-format(1)).
+fn filter(branch: &str) -> String {
+    branch.replace('+', r"\+").replace('!', r"\!")
 }
 
 /// One pass, so that a value that looks like a template stays what it is.
@@ -185,5 +192,14 @@ mod tests {
         let files = files(&facts("main", &[]), Wanted::Pipelines);
         assert!(files.iter().all(|file| file.place.starts_with(".github")));
         assert!(file(&files, ".github/workflows/release.yml").contains("branches: [\"main\", "));
+    }
+
+    #[test]
+    fn a_branch_is_no_pattern() {
+        for (branch, pattern) in [("main", "main"), ("team/5.x", "team/5.x"), ("!c++", r"\\!c\\+\\+")] {
+            let files = files(&facts(branch, &[]), Wanted::Pipelines);
+            let text = file(&files, ".github/workflows/release.yml");
+            assert!(text.contains(&format!("branches: [\"{pattern}\", ")), "{text}");
+        }
     }
 }

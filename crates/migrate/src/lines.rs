@@ -265,7 +265,7 @@ fn context(before: &str) -> Context {
         Some(name) if OTHERS.contains(&name) => Context::Other,
         Some(name) if TOOLS.contains(&name) || name.starts_with('$') => {
             // What a build is to be called, and what is published, is not used here.
-            let called = rest.last().is_some_and(|word| matches!(*word, "t" | "tag"));
+            let called = rest.last().is_some_and(|word| matches!(*word, "t" | "t=" | "tag" | "tag="));
             if called || rest.first() == Some(&"push") {
                 Context::Other
             } else if rest.iter().any(|word| matches!(*word, "build" | "bud" | "buildx")) {
@@ -330,6 +330,7 @@ mod tests {
             ),
             ("docker build -t jupyterhub/singleuser:5 singleuser", Mode::Shell, vec![]),
             ("docker build --tag jupyterhub/jupyterhub .", Mode::Shell, vec![]),
+            ("docker build --tag=jupyterhub/jupyterhub:5 .", Mode::Shell, vec![]),
             ("docker push jupyterhub/singleuser:5", Mode::Shell, vec![]),
             ("# docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
             ("true # docker pull jupyterhub/singleuser", Mode::Shell, vec![]),

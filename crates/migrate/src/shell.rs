@@ -61,7 +61,7 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
         let next = chars.peek().map(|(_, c)| *c);
         // A comment, also one between the lines of a continued command.
         if quote.is_none() && c == '#' && (line_start || reader.word.is_none()) {
-            let continued = line_start && !reader.words.is_empty();
+            let continued = line_start && reader.start.is_some();
             while chars.peek().is_some_and(|(_, c)| *c != '\n') {
                 chars.next();
             }
@@ -85,9 +85,7 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
                         break;
                     }
                 }
-                if quote.is_none() {
-                    reader.word();
-                }
+                // What follows belongs to the same word, unless a blank parts them.
                 line_start = true;
             }
             (None | Some('"'), '\\') => {
@@ -165,6 +163,8 @@ mod tests {
             ("x $(y) ${Z}", vec!["~x $(y) ${Z}"]),
             ("if a; then b; fi", vec!["~if a", "~then b", "~fi"]),
             ("a # b\nc", vec!["a", "c"]),
+            ("a --no-\\\nb\\\n c", vec!["a --no-b c"]),
+            ("a\\\n# a word\n b", vec!["a b"]),
             ("a > b", vec!["~a > b"]),
             ("rm -rf /x/* ${A}/b", vec!["rm -rf /x/* ${A}/b"]),
             ("", vec![]),

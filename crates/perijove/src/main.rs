@@ -5,6 +5,7 @@ mod compiled;
 mod embedded;
 mod git;
 mod settings;
+mod staged;
 mod ui;
 
 fn main() -> std::process::ExitCode {

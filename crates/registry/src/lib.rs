@@ -8,6 +8,7 @@
 //! - [`create_only`], `http/{router,query,range,page}`: decisions without I/O.
 
 pub mod auth;
+mod clients;
 pub mod create_only;
 mod error;
 mod http;

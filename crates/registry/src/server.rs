@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::clients::{Clients, Guest};
 use crate::error::Error;
-use crate::http::{Activity, App, FileStream, IdleStream, Outbox, too_many_connections};
+use crate::http::{Activity, App, FileStream, IdleStream, Outbox, Steady, too_many_connections};
 use crate::settings::{Collect, Limits, Settings};
 use crate::store::{Store, StoreOptions};
 use crate::tls;
@@ -32,6 +33,8 @@ pub struct Server {
     app: App,
     tls: Option<TlsAcceptor>,
     limits: Limits,
+    /// Whether all connections come from one address, the proxy's.
+    behind_proxy: bool,
     collect: Option<Collect>,
 }
 
@@ -42,7 +45,7 @@ impl Server {
     /// See [`Error`]; nothing is left open then.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         settings.check_exposure()?;
-        let Settings { listen, root, create_only, tls, mount, access, limits, collect, report, .. } =
+        let Settings { listen, root, create_only, tls, mount, access, behind_proxy, limits, collect, report } =
             settings;
         let tls = tls.as_ref().map(tls::acceptor).transpose()?;
         let listen_error = |source| Error::Listen { address: listen, source };
@@ -55,7 +58,7 @@ impl Server {
         };
         let store = Arc::new(Store::open(&root, options)?);
         let app = App::new(store, limits.clone(), mount, access, report);
-        Ok(Server { listener, address, app, tls, limits, collect })
+        Ok(Server { listener, address, app, tls, limits, behind_proxy, collect })
     }
 
     /// The address that is listened on; the port is a real one.
@@ -72,6 +75,8 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let most = connections(self.limits.connections);
         let slots = Arc::new(Semaphore::new(most));
+        let share = if self.behind_proxy { most } else { most.div_ceil(2) };
+        let clients = Clients::new(self.limits.client_connections.unwrap_or(share));
         let (stop, stopping) = watch::channel(());
         let collecting =
             self.collect.map(|collect| tokio::spawn(collect_now_and_then(self.app.clone(), collect)));
@@ -81,13 +86,15 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, peer)) = accepted else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            match slots.clone().try_acquire_owned() {
-                Ok(slot) => self.spawn(stream, slot, stopping.clone()),
-                Err(_) => refuse(stream),
+            match (slots.clone().try_acquire_owned(), clients.enter(peer.ip())) {
+                (Ok(slot), Some(guest)) => {
+                    self.spawn(stream, Seat { _slot: slot, _guest: guest }, stopping.clone());
+                }
+                _ => refuse(stream),
             }
         }
         drop(self.listener);
@@ -100,11 +107,11 @@ impl Server {
         let _too_late = tokio::time::timeout(self.limits.shutdown_time, slots.acquire_many(all)).await;
     }
 
-    fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit, stopping: watch::Receiver<()>) {
+    fn spawn(&self, stream: TcpStream, seat: Seat, stopping: watch::Receiver<()>) {
         // Answers are written whole; waiting for more to send only delays them.
         let _slower = stream.set_nodelay(true);
         let activity = Activity::default();
-        let talk = Talk { app: self.app.clone(), limits: self.limits.clone(), activity, slot, stopping };
+        let talk = Talk { app: self.app.clone(), limits: self.limits.clone(), activity, seat, stopping };
         let idle_time = self.limits.idle_time;
         match self.tls.clone() {
             None => {
@@ -141,12 +148,18 @@ pub async fn serve(
     Ok(())
 }
 
+/// A connection's place among all, and among those of its client; free again when it is dropped.
+struct Seat {
+    _slot: OwnedSemaphorePermit,
+    _guest: Guest,
+}
+
 /// What a connection needs.
 struct Talk {
     app: App,
     limits: Limits,
     activity: Activity,
-    slot: OwnedSemaphorePermit,
+    seat: Seat,
     stopping: watch::Receiver<()>,
 }
 
@@ -156,7 +169,7 @@ impl Talk {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Talk { app, limits, activity, slot, mut stopping } = self;
+        let Talk { app, limits, activity, seat, mut stopping } = self;
         let service = service_fn(move |request| {
             let (app, outbox, working) = (app.clone(), outbox.clone(), activity.begin());
             async move {
@@ -171,16 +184,16 @@ impl Talk {
             .max_buf_size(CONNECTION_BUFFER.max(limits.header_bytes))
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = Steady::new(connection);
         // What breaks a connection is the client's affair: there is nobody to tell.
         tokio::select! {
-            _ended = connection.as_mut() => {}
+            _ended = &mut connection => {}
             _told = stopping.changed() => {
                 connection.as_mut().graceful_shutdown();
                 let _ended = connection.await;
             }
         }
-        drop(slot);
+        drop(seat);
     }
 }
 

@@ -87,6 +87,9 @@ pub struct Limits {
     pub blob_bytes: u64,
     /// Open connections; more are answered 503.
     pub connections: usize,
+    /// Of these from one address, or one IPv6 network of 64 bits; more are answered 503. Without it half, so that
+    /// no client alone shuts out the others, or all when a proxy in front is the only client.
+    pub client_connections: Option<usize>,
     /// From the end of one request, or from the connection's start, to the end of the next one's headers.
     pub header_time: Duration,
     /// Longest time in which a connection moves no byte while a request or an answer is under way.
@@ -106,6 +109,7 @@ impl Default for Limits {
             manifest_bytes: 8 << 20,
             blob_bytes: 64 << 30,
             connections: 1024,
+            client_connections: None,
             header_time: Duration::from_secs(60),
             idle_time: Duration::from_secs(60),
             upload_sessions: 4096,

@@ -52,7 +52,10 @@ fn large_blobs() {
 
 #[test]
 fn a_connection_too_many() {
-    let registry = Registry::with(|settings| settings.limits.connections = 2);
+    let registry = Registry::with(|settings| {
+        settings.limits.connections = 2;
+        settings.limits.client_connections = Some(2);
+    });
     let client = registry.client();
     // Two that are surely accepted: each has had an answer and stays open.
     let hold = || {
@@ -70,6 +73,30 @@ fn a_connection_too_many() {
     // As soon as the registry noticed.
     while client.try_send("GET", "/v2/", &[], b"").map_or(true, |reply| reply.status != 200) {
         std::thread::yield_now();
+    }
+}
+
+/// Without a setting a client has half of the connections, and all when it is a proxy.
+#[test]
+fn one_client_leaves_room_for_others() {
+    for (behind_proxy, setting, most) in [(false, None, 2), (true, None, 4), (false, Some(3), 3)] {
+        let registry = Registry::with(|settings| {
+            settings.behind_proxy = behind_proxy;
+            settings.limits.connections = 4;
+            settings.limits.client_connections = setting;
+        });
+        let client = registry.client();
+        let open = || {
+            let mut stream = client.connect();
+            stream.write_all(b"HEAD /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let status = read_reply(&mut stream, true).unwrap().status;
+            (stream, status)
+        };
+        let answered: Vec<_> = (0..=most).map(|_| open()).collect();
+        let statuses: Vec<u16> = answered.iter().map(|(_, status)| *status).collect();
+        let mut wanted = vec![200; most];
+        wanted.push(503);
+        assert_eq!(statuses, wanted, "{behind_proxy} {setting:?}");
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perijove_oci::Digest;
-use perijove_tags::{Build as Number, Tag, next_build};
+use perijove_tags::Tag;
 use serde::Serialize;
 
-use crate::Result;
+use crate::{Result, number};
 
 /// A built image, as far as the plan needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// It holds or does something else than the newest build.
+    /// It holds or does something else than the newest build, or that one has not the number of its release.
     Changed,
     /// Its newest build holds and does the same.
     Unchanged,
@@ -123,6 +123,15 @@ pub struct Observed {
     pub states: BTreeMap<String, Vec<State>>,
     /// How the commit that is released stands to those of the newest builds, as far as that was asked.
     pub kinships: BTreeMap<String, Kinship>,
+    /// Images and tags that this very run claimed.
+    pub claimed: BTreeSet<(String, String)>,
+}
+
+impl Observed {
+    /// What every registry has of an image.
+    pub(crate) fn of(&self, candidate: &Candidate) -> &[State] {
+        self.states.get(&candidate.image).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// One decision an image.
@@ -130,32 +139,21 @@ pub struct Observed {
 /// An image is not released again when its newest build has the candidate's key, when its commit is one of those
 /// of the builds looked at and its base has not moved since, or when its commit comes before that of the newest
 /// build. All others get one number: the smallest that is free for each of them, and not below the number under
-/// which a part of the same commit went out already (a release that was cut off goes on under its number).
+/// which a part of the same commit went out already (a release that was cut off goes on under its number). Where
+/// that part cannot have the number, because another release took it, all get the next one: [`mod@crate::number`].
 pub fn plan(candidates: &[Candidate], observed: &Observed, branch: Branch) -> Result<Vec<Decision>> {
-    let nothing = Vec::new();
-    let of = |candidate: &Candidate| observed.states.get(&candidate.image).unwrap_or(&nothing);
-    let released: Vec<Option<(&Build, Why)>> =
-        candidates.iter().map(|c| released(c, of(c), &observed.kinships)).collect();
-    let mut number = String::from("0");
-    for (candidate, found) in candidates.iter().zip(&released) {
-        let least = match found {
-            None => next_build(&candidate.version, names(of(candidate)), false)?,
-            Some((build, _)) if build.revision.is_some() && build.revision == candidate.revision => {
-                build.tag[candidate.version.len()..].trim_start_matches('-').to_owned()
-            }
-            Some(_) => continue,
-        };
-        if Number::new(&least) > Number::new(&number) {
-            number = least;
-        }
-    }
+    let mut found: Vec<number::Found<'_>> =
+        candidates.iter().map(|c| released(c, observed.of(c), &observed.kinships)).collect();
+    let number = number::common(candidates, observed, &mut found)?;
     let mut decisions = Vec::new();
-    for (candidate, found) in candidates.iter().zip(released) {
+    for (candidate, found) in candidates.iter().zip(found) {
+        let states = observed.of(candidate);
         let why = found.map_or(Why::Changed, |(_, why)| why);
         let found = found.map(|(build, _)| build);
         let tag = found.map_or_else(|| format!("{}-{number}", candidate.version), |build| build.tag.clone());
-        let previous = found.map_or_else(|| previous(&tag, names(of(candidate))), |build| Some(&build.tag));
-        let mut aliases = perijove_tags::aliases(&tag, names(of(candidate)))?;
+        let previous =
+            found.map_or_else(|| previous(&tag, others(candidate, states)), |build| Some(&build.tag));
+        let mut aliases = perijove_tags::aliases(&tag, names(states))?;
         aliases.retain(|alias| *alias != tag && (branch.moves_latest || alias != "latest"));
         decisions.push(Decision {
             image: candidate.image.clone(),
@@ -163,7 +161,7 @@ pub fn plan(candidates: &[Candidate], observed: &Observed, branch: Branch) -> Re
             released: found.is_some(),
             why,
             previous: previous.map(str::to_owned),
-            previous_revision: newest_build(candidate, of(candidate)).and_then(|b| b.revision.clone()),
+            previous_revision: newest_build(candidate, states).and_then(|b| b.revision.clone()),
             tag,
             aliases,
         });
@@ -235,7 +233,16 @@ fn newest<'s>(candidate: &Candidate, states: &'s [State]) -> Option<&'s str> {
     builds.reduce(|best, tag| if tag > best { tag } else { best }).map(|tag| tag.text())
 }
 
-fn names(states: &[State]) -> impl Iterator<Item = &str> + Clone {
+/// All tags of an image, those that name the candidate itself left out.
+fn others<'s>(candidate: &Candidate, states: &'s [State]) -> impl Iterator<Item = &'s str> {
+    let builds = states.iter().flat_map(|state| &state.builds);
+    let same = builds.filter(|build| build.digest == candidate.digest);
+    let same: BTreeSet<&str> = same.map(|build| build.tag.as_str()).collect();
+    names(states).filter(move |name| !same.contains(name))
+}
+
+/// All tags of an image.
+pub(crate) fn names(states: &[State]) -> impl Iterator<Item = &str> + Clone {
     states.iter().flat_map(|state| state.tags.iter().map(String::as_str))
 }
 

@@ -61,12 +61,12 @@ async fn remove(client: &Client, repo: &Reference, number: u64, but: Option<&str
         .filter(|tag| Some(*tag) != but)
         .map(str::to_owned)
         .collect();
-    let mut all = Vec::new();
-    for tag in &going {
-        let how = client.delete_tag(repo, tag, &going).await?;
-        all.push(Removed { reference: repo.with_tag(tag).to_string(), removed: how != Deleted::Shared });
-    }
-    Ok(all)
+    let how = client.delete_tags(repo, &going).await?;
+    let removed = |(tag, how): (&String, Deleted)| Removed {
+        reference: repo.with_tag(tag).to_string(),
+        removed: how != Deleted::Shared,
+    };
+    Ok(going.iter().zip(how).map(removed).collect())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! anywhere the next run goes on, or says that all is done.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -71,6 +71,8 @@ pub struct Release<'a> {
     pub observe: &'a (dyn Fn(&Step) + Sync),
     /// Repositories that refused to overwrite a tag: they are the referee of their tags.
     pub refused: Mutex<BTreeSet<String>>,
+    /// Images and tags that were claimed so far.
+    pub claimed: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// How carrying out ended.
@@ -118,7 +120,8 @@ impl Release<'_> {
         let candidates: Vec<Candidate> = self.images.iter().map(|image| image.candidate.clone()).collect();
         let commits = plan::commits_to_compare(&candidates, &states);
         let kinships = commits.into_iter().filter_map(|c| (self.kinship)(&c).map(|kinship| (c, kinship)));
-        let observed = Observed { kinships: kinships.collect(), states };
+        let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let observed = Observed { kinships: kinships.collect(), states, claimed };
         plan::plan(&candidates, &observed, self.branch)
     }
 
@@ -155,13 +158,20 @@ impl Release<'_> {
         let start = Instant::now();
         // Registries that take one tag in a request.
         let mut one_by_one = BTreeSet::new();
-        for (at, (image, decision)) in pairs().filter(|(_, (_, d))| !d.released) {
+        // All releases claim in one order, so that of those that meet one gets everything at its first try.
+        let mut new: Vec<_> = pairs().filter(|(_, (_, decision))| !decision.released).collect();
+        new.sort_by_key(|(_, (image, _))| &image.candidate.image);
+        for (at, (image, decision)) in new {
             let aliases = self.aliases_now(image, decision).await?;
-            for (number, repo) in image.repos.iter().enumerate() {
+            let mut repos: Vec<(usize, &Reference)> = image.repos.iter().enumerate().collect();
+            repos.sort_by_key(|(_, repo)| repo.name());
+            for (number, repo) in repos {
                 (self.observe)(&Step::Claim(repo.name(), decision.tag.clone()));
                 let Some(claimed) = self.claim(repo, &image.content, decision, &aliases).await? else {
                     return Ok(Attempt::Lost);
                 };
+                let (name, tag) = (decision.image.clone(), decision.tag.clone());
+                self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert((name, tag));
                 released[at][number].referee = Some(claimed.referee);
                 if !claimed.together {
                     one_by_one.insert(repo.registry.clone());

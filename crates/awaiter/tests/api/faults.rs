@@ -57,7 +57,10 @@ fn a_run_is_a_request_a_kind() {
     assert_eq!((result["deleted"].clone(), ran.left), (json!(["pull"]), String::new()));
     let sent = |method: &str| server.asked().into_iter().find(|a| a.method == method).unwrap();
     let delete: Value = serde_json::from_slice(&sent("DELETE").body).unwrap();
-    assert_eq!((&delete["propagationPolicy"], &delete["preconditions"]["uid"]), (&json!("Background"), &json!("u-pull")));
+    assert_eq!(
+        (&delete["propagationPolicy"], &delete["preconditions"]["uid"]),
+        (&json!("Background"), &json!("u-pull"))
+    );
     let event: Value = serde_json::from_slice(&sent("POST").body).unwrap();
     assert_eq!((&event["reason"], &event["type"]), (&json!("PrePulled"), &json!("Normal")));
     assert_eq!(
@@ -75,7 +78,11 @@ fn an_old_server_is_asked_ten_times_at_most() {
         }
         let (resource, from) = (asked.resource.as_str(), asked.from());
         if asked.is_streamed_list() {
-            return reply.status(422, "Invalid", "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
+            return reply.status(
+                422,
+                "Invalid",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+            );
         }
         let ready = json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
         match (resource, asked.is_watch()) {
@@ -128,7 +135,10 @@ fn a_broken_watch_goes_on_where_it_was() {
     });
     let ran = server.run(&[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(server.counts(), ["STREAM daemonsets", "STREAM events", "STREAM pods", "WATCH pods", "WATCH pods"]);
+    assert_eq!(
+        server.counts(),
+        ["STREAM daemonsets", "STREAM events", "STREAM pods", "WATCH pods", "WATCH pods"]
+    );
 }
 
 /// 410, as an answer and as an event: all is listed again, and what went away meanwhile is known to be gone.
@@ -191,13 +201,18 @@ fn what_passes_is_outlasted() {
 #[test]
 fn a_server_that_never_answers_is_a_deadline() {
     let server = Server::start(|_, reply| reply.hang());
-    for (words, code) in [(vec!["--deadline", "1s"], 3), (vec!["--deadline", "1s", "--on-deadline", "warn"], 0)] {
+    for (words, code) in
+        [(vec!["--deadline", "1s"], 3), (vec!["--deadline", "1s", "--on-deadline", "warn"], 0)]
+    {
         let start = Instant::now();
         let ran = server.run(&words);
         assert_eq!(ran.code, Some(code), "{ran:?}");
         assert!(start.elapsed().as_secs() < 10);
         let result = ran.json();
-        assert_eq!((&result["result"], &result["findings"][0]["reason"]), (&json!("deadline"), &json!("ApiUnreachable")));
+        assert_eq!(
+            (&result["result"], &result["findings"][0]["reason"]),
+            (&json!("deadline"), &json!("ApiUnreachable"))
+        );
         assert!(ran.left.starts_with("deadline: "), "{}", ran.left);
         assert_eq!(ran.stderr.contains("warning: the deadline has passed"), code == 0, "{}", ran.stderr);
     }
@@ -206,7 +221,11 @@ fn a_server_that_never_answers_is_a_deadline() {
 #[test]
 fn missing_rights_are_named() {
     let server = Server::start(|asked, reply| match asked.resource.as_str() {
-        "pods" => reply.status(403, "Forbidden", "pods is forbidden: User \"system:serviceaccount:hub:hook\" cannot watch resource \"pods\""),
+        "pods" => reply.status(
+            403,
+            "Forbidden",
+            "pods is forbidden: User \"system:serviceaccount:hub:hook\" cannot watch resource \"pods\"",
+        ),
         _ => {
             streams(asked, reply, &[]);
             reply.hang();
@@ -215,12 +234,20 @@ fn missing_rights_are_named() {
     let ran = server.run(&[]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
     let expected = "may not watch pods in the namespace hub: pods is forbidden: User \"system:serviceaccount:hub:hook\" cannot watch resource \"pods\"";
-    assert!(ran.stderr.contains(&format!("error: {expected}\nhint: add `watch` on `pods` to the Role")), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("error: {expected}\nhint: add `watch` on `pods` to the Role")),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.left.starts_with(&format!("failed: {expected}\n")), "{}", ran.left);
     let server = Server::start(|_, reply| reply.status(401, "Unauthorized", "Unauthorized"));
     let ran = server.run(&[]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("hint: the token or certificate is missing, expired or of another cluster"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: the token or certificate is missing, expired or of another cluster"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A role that comes a moment later than its pod, as helm makes them.
@@ -238,12 +265,15 @@ fn rights_that_come_a_moment_later_are_waited_for() {
 
 #[test]
 fn wrong_words_are_told() {
-    let server = Server::start(|_, reply| reply.status(400, "BadRequest", "unable to parse requirement: found 'b'"));
+    let server =
+        Server::start(|_, reply| reply.status(400, "BadRequest", "unable to parse requirement: found 'b'"));
     let ran = server.run(&["--selector", "a b"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
     let ran = server.run(&[]);
     assert!(ran.code == Some(2) && ran.stderr.contains("unable to parse requirement"), "{ran:?}");
-    for words in [["--quorum", "0%"], ["--deadline", "soon"], ["--event-on", "node/n1"], ["--namespace", "Hub/x"]] {
+    for words in
+        [["--quorum", "0%"], ["--deadline", "soon"], ["--event-on", "node/n1"], ["--namespace", "Hub/x"]]
+    {
         assert_eq!(server.run(&words).code, Some(2), "{words:?}");
     }
 }
@@ -275,7 +305,9 @@ fn a_failure_is_told_and_cleaned_up() {
     let seen = Arc::clone(&deleted);
     let server = Server::start(move |asked, reply| {
         match asked.method.as_str() {
-            "DELETE" if !seen.swap(true, Ordering::Relaxed) => return reply.status(503, "ServiceUnavailable", "later"),
+            "DELETE" if !seen.swap(true, Ordering::Relaxed) => {
+                return reply.status(503, "ServiceUnavailable", "later");
+            }
             "POST" => return reply.status(403, "Forbidden", "cannot create resource \"events\""),
             _ => {}
         }
@@ -290,6 +322,10 @@ fn a_failure_is_told_and_cleaned_up() {
     let result = ran.json();
     assert_eq!((&result["result"], &result["deleted"]), (&json!("failed"), &json!(["pull"])));
     assert!(ran.left.contains("r.example/base:1 on n1, n2, n3: ImageMissing"), "{}", ran.left);
-    assert!(ran.stderr.contains("warning: the event was not written: may not create events"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: the event was not written: may not create events"),
+        "{}",
+        ran.stderr
+    );
     assert!(deleted.load(Ordering::Relaxed));
 }

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 pub const IMAGES: [&str; 2] = ["r.example/base:1", "r.example/gpu:2"];
 
 fn containers() -> Value {
-    IMAGES.iter().enumerate().map(|(n, image)| json!({"name": format!("image-{n}"), "image": image})).collect()
+    IMAGES
+        .iter()
+        .enumerate()
+        .map(|(n, image)| json!({"name": format!("image-{n}"), "image": image}))
+        .collect()
 }
 
 pub fn daemonset(desired: usize, version: &str) -> Value {
@@ -50,12 +54,16 @@ pub fn failing(node: &str, message: &str, version: &str) -> Value {
     pod(node, &json!({"waiting": {"reason": "ErrImagePull", "message": message}}), false, version)
 }
 
-/// Kubernetes keeps who wrote which field, which is half of a pod's JSON.
-pub fn with_managed_fields(mut object: Value) -> Value {
-    let fields = (0..60).map(|n| json!({"manager": "kubelet", "operation": "Update", "fieldsV1": {
-        "f:status": {"f:conditions": {format!("k:{{\"type\":\"{n}\"}}"): {"f:lastProbeTime": {}}}}}}));
+/// The JSON of pods by node, from one pod for the node `NODE`. Kubernetes also keeps who wrote which field, which is
+/// half of a pod's JSON.
+pub fn by_node(mut object: Value) -> impl Fn(&str) -> String {
+    let fields = (0..60).map(|n| {
+        let conditions = json!({format!("k:{{\"type\":\"{n}\"}}"): {"f:lastProbeTime": {}}});
+        json!({"manager": "kubelet", "operation": "Update", "fieldsV1": {"f:status": {"f:conditions": conditions}}})
+    });
     object["metadata"]["managedFields"] = fields.collect();
-    object
+    let text = object.to_string();
+    move |node| text.replace("NODE", node)
 }
 
 pub fn list(kind: &str, items: &[Value], version: &str) -> Value {

@@ -15,7 +15,6 @@ pub struct Asked {
     pub method: String,
     /// `daemonsets`, `pods`, `events`, `nodes`.
     pub resource: String,
-    pub path: String,
     pub query: BTreeMap<String, String>,
     pub body: Vec<u8>,
     /// How often this resource was asked for before, in this way (list, watch).
@@ -75,7 +74,11 @@ impl Reply {
     }
 
     pub fn event(&mut self, kind: &str, object: &Value) -> bool {
-        self.piece(format!("{}\n", json!({"type": kind, "object": object})).as_bytes())
+        self.line(kind, &object.to_string())
+    }
+
+    pub fn line(&mut self, kind: &str, object: &str) -> bool {
+        self.piece(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n").as_bytes())
     }
 
     /// The end of a streamed list.
@@ -137,7 +140,8 @@ impl Server {
             "GET" => "LIST".to_owned(),
             other => other.to_owned(),
         };
-        let mut all: Vec<String> = self.asked().iter().map(|a| format!("{} {}", way(a), a.resource)).collect();
+        let mut all: Vec<String> =
+            self.asked().iter().map(|a| format!("{} {}", way(a), a.resource)).collect();
         all.sort();
         all
     }
@@ -239,15 +243,18 @@ fn read(stream: &TcpStream, log: &Mutex<Vec<Asked>>) -> Option<Asked> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let query: BTreeMap<String, String> =
-        query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let query: BTreeMap<String, String> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
     let known = ["daemonsets", "pods", "events", "nodes"];
     let resource = known.iter().find(|name| path.split('/').any(|part| part == **name)).unwrap_or(&"");
     let mut log = log.lock().unwrap();
     let watches = query.contains_key("watch");
     let same = |a: &&Asked| a.resource == *resource && a.method == method && a.is_watch() == watches;
     let before = log.iter().filter(same).count();
-    let asked = Asked { method, resource: (*resource).to_owned(), path: path.to_owned(), query, body, before };
+    let asked = Asked { method, resource: (*resource).to_owned(), query, body, before };
     log.push(asked.clone());
     Some(asked)
 }

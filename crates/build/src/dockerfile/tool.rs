@@ -12,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tool {
-    /// `docker buildx` with an engine that answers.
+    /// `docker buildx` with a builder that answers.
     Docker,
     /// buildah: needs no engine.
     Buildah,
@@ -54,7 +54,7 @@ impl Tool {
         Err(Error::Program {
             program: "no builder of Dockerfiles".to_owned(),
             reason: reasons.join("; "),
-            hint: "get buildah (`apt install buildah`), or docker with buildx and a running engine; \
+            hint: "get buildah (`apt install buildah`), or docker with buildx and a builder that answers; \
                    [repository] builder = \"…\" or PERIJOVE_BUILDER says which"
                 .to_owned(),
         })
@@ -62,11 +62,9 @@ impl Tool {
 
     async fn answers(self) -> Result<(), String> {
         match self {
-            Tool::Docker => {
-                answer("docker", &["version", "--format", "{{.Server.Version}}"]).await?;
-                answer("docker", &["buildx", "version"]).await
-            }
-            Tool::Buildah => answer("buildah", &["--version"]).await,
+            // The builder in use may be elsewhere: an engine here is not what counts.
+            Tool::Docker => unreachable_node(&answer("docker", &["buildx", "inspect"]).await?),
+            Tool::Buildah => answer("buildah", &["--version"]).await.map(|_| ()),
         }
     }
 
@@ -95,7 +93,18 @@ impl Tool {
     }
 }
 
-async fn answer(program: &str, arguments: &[&str]) -> Result<(), String> {
+/// `buildx inspect` ends well, and says of each node what keeps it from answering.
+fn unreachable_node(inspected: &str) -> Result<(), String> {
+    let error = inspected.lines().find_map(|line| line.trim_start().strip_prefix("Error:"));
+    error.map_or(Ok(()), |reason| Err(shortened(reason.trim())))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// What the program prints when it ends well; else the first line of what it says about it.
+async fn answer(program: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(ANSWER_WITHIN, command.output())
@@ -106,11 +115,11 @@ async fn answer(program: &str, arguments: &[&str]) -> Result<(), String> {
             _ => e.to_string(),
         })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("fails").to_owned();
-    Err(said.chars().take(200).collect())
+    let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("fails");
+    Err(shortened(said))
 }
 
 #[cfg(test)]
@@ -122,5 +131,15 @@ mod tests {
         assert_eq!("buildah".parse(), Ok(Tool::Buildah));
         assert_eq!(Tool::Docker.name().parse(), Ok(Tool::Docker));
         assert!("kaniko".parse::<Tool>().unwrap_err().contains("docker or buildah"));
+    }
+
+    #[test]
+    fn a_builder_that_cannot_be_reached_is_told_from_one_that_can() {
+        for (inspected, reason) in [
+            ("Name: a\nDriver: remote\n\nNodes:\nName:     a0\nStatus:   running\n", None),
+            ("Name: a\nNodes:\nName:   a\nError:  Cannot connect\n", Some("Cannot connect")),
+        ] {
+            assert_eq!(unreachable_node(inspected).err().as_deref(), reason);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Made packages, and an index that serves them as JSON or as HTML.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -18,7 +18,7 @@ pub struct Pip {
 }
 
 /// Flags that change nothing about which packages come.
-const QUIET: [&str; 22] = [
+const QUIET: [&str; 21] = [
     "--no-cache-dir",
     "--no-cache",
     "-U",
@@ -40,7 +40,48 @@ const QUIET: [&str; 22] = [
     "-I",
     "--compile",
     "--no-compile",
-    "--root-user-action=ignore",
+];
+/// Flags with a value that change nothing about which packages come either.
+const HARMLESS: [&str; 12] = [
+    "--timeout",
+    "--retries",
+    "--default-timeout",
+    "--progress-bar",
+    "--trusted-host",
+    "--cache-dir",
+    "--log",
+    "--proxy",
+    "--cert",
+    "--upgrade-strategy",
+    "--root-user-action",
+    "--exists-action",
+];
+/// Flags with a value that change which packages come, or where they go.
+const CHANGES: [&str; 24] = [
+    "-c",
+    "--constraint",
+    "-e",
+    "--editable",
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "-f",
+    "--find-links",
+    "-t",
+    "--target",
+    "--prefix",
+    "--root",
+    "--src",
+    "--platform",
+    "--python-version",
+    "--implementation",
+    "--abi",
+    "--only-binary",
+    "--no-binary",
+    "--config-settings",
+    "-p",
+    "--python",
+    "--group",
 ];
 /// Installers themselves, which the image does without.
 const TOOLS: [&str; 5] = ["pip", "setuptools", "wheel", "uv", "pipenv"];
@@ -71,8 +112,12 @@ pub fn read(words: &[String]) -> Option<Pip> {
                 pip.files.push(file["--requirement=".len()..].to_owned());
             }
             file if file.starts_with("-r") && file.len() > 2 => pip.files.push(file[2..].to_owned()),
-            "--timeout" | "--retries" | "--default-timeout" => drop(rest.next()),
-            flag if flag.starts_with("--timeout=") || flag.starts_with("--default-timeout=") => {}
+            flag if HARMLESS.contains(&flag) => drop(rest.next()),
+            flag if flag.split_once('=').is_some_and(|(name, _)| HARMLESS.contains(&name)) => {}
+            flag if CHANGES.contains(&flag) => {
+                pip.others.push(word.clone());
+                pip.others.extend(rest.next().cloned());
+            }
             name if is_requirement(name) => {
                 let upgrade = TOOLS.contains(&bare(name));
                 if !upgrade {
@@ -128,6 +173,14 @@ mod tests {
             ),
             ("uv pip install --system numpy", "numpy", "", ""),
             ("pip install oauthenticator==0.8.*", "oauthenticator==0.8.*", "", ""),
+            // The word behind a flag is no package.
+            ("pip install --progress-bar off --trusted-host x.test --log=y numpy", "numpy", "", ""),
+            (
+                "pip install -c constraints.txt --index-url https://x.test/y --target lib numpy",
+                "numpy",
+                "",
+                "-c constraints.txt --index-url https://x.test/y --target lib",
+            ),
         ] {
             let pip = of(text).unwrap();
             assert_eq!(

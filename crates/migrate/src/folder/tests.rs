@@ -106,7 +106,7 @@ fn a_file_does_not_lie_where_a_folder_is_needed() {
     let files = Files(&[("a.sh", ""), ("b/c", "")]);
     for (text, kept, left) in [
         ("COPY a.sh /opt/x\nCOPY b /opt/x/b\n", "rootfs/opt/x", 3),
-        ("COPY b /opt/x/b\nCOPY a.sh /opt/x\n", "rootfs/opt/x/b", 3),
+        ("COPY b /opt/x/b\nCOPY a.sh /opt/x\n", "rootfs/opt/x/a.sh", 0),
         ("COPY b /opt/x\nCOPY a.sh /opt/x/\n", "rootfs/opt/x/a.sh", 0),
     ] {
         let text = format!("FROM jupyterhub/jupyterhub\n{text}");
@@ -124,5 +124,44 @@ fn others_are_left_alone() {
             Ok(None),
             "{text}"
         );
+    }
+}
+
+/// What stands behind a flag is neither a package nor a folder.
+#[test]
+fn words_of_flags_are_no_packages_and_no_folders() {
+    for (run, left) in [
+        ("apt-get install -t stable-backports git", 2),
+        ("apt-get install --target-release=stable git", 2),
+        ("apt-get -o Dpkg::Use-Pty=0 install -y git", 0),
+        ("mkdir -m 700 /srv/data", 2),
+        ("mkdir --parents -v /srv/data", 0),
+    ] {
+        let text = format!("FROM jupyterhub/jupyterhub\nRUN {run}\n");
+        let folder =
+            plan("Dockerfile", &text, &crate::Nothing, &Repository::default(), None).unwrap().unwrap();
+        assert_eq!(folder.left.first().map_or(0, |left| left.line), left, "{run}: {:?}", folder.left);
+        let said = shown(&folder);
+        let asked = said.contains("\ngit\n") || said.contains("{ path = \"/srv/data\" }");
+        assert_eq!(asked, left == 0, "{run}: {said}");
+        assert!(!said.contains("\nstable-backports\n") && !said.contains("Dpkg"), "{run}: {said}");
+    }
+}
+
+/// COPY puts a file below what is a folder already, with or without a slash behind it.
+#[test]
+fn a_file_that_is_copied_to_a_folder_lies_in_it() {
+    let files = Files(&[("jupyterhub_config.py", ""), ("templates/page.html", "")]);
+    for (steps, place) in [
+        ("COPY jupyterhub_config.py /srv/jupyterhub", "/srv/jupyterhub/jupyterhub_config.py"),
+        ("COPY jupyterhub_config.py /etc", "/etc/jupyterhub_config.py"),
+        ("WORKDIR /app\nCOPY jupyterhub_config.py /app", "/app/jupyterhub_config.py"),
+        ("RUN mkdir -p /app/x\nCOPY jupyterhub_config.py /app", "/app/jupyterhub_config.py"),
+        ("COPY templates /app/t\nCOPY jupyterhub_config.py /app/t", "/app/t/jupyterhub_config.py"),
+        ("COPY jupyterhub_config.py /app/config.py", "/app/config.py"),
+    ] {
+        let text = format!("FROM jupyterhub/jupyterhub\n{steps}\n");
+        let folder = plan("Dockerfile", &text, &files, &Repository::default(), None).unwrap().unwrap();
+        assert!(folder.files.contains_key(&format!("rootfs{place}")), "{steps}: {:?}", folder.files);
     }
 }

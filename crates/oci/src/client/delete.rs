@@ -23,16 +23,24 @@ pub enum Deleted {
 }
 
 impl Client {
-    /// Deletes a tag. A registry that refuses to delete tags (it may: 400 or 405) is asked to delete the manifest
-    /// that the tag names, unless another tag of the repository names it too, which would go with it: one that is
-    /// not among those `going` anyway.
+    /// Deletes tags, and says of each how it went. A registry that refuses to delete tags (it may: 400 or 405) is
+    /// asked to delete the manifest that the tag names, unless a tag of the repository that is not among them names
+    /// it too, which would go with it.
     ///
     /// # Errors
     /// [`Error::Refused`] where the registry lets nobody delete, or not us.
-    pub async fn delete_tag(&self, repo: &Reference, tag: &str, going: &[String]) -> Result<Deleted> {
+    pub async fn delete_tags(&self, repo: &Reference, tags: &[String]) -> Result<Vec<Deleted>> {
         if let Some(packages) = self.0.packages.as_ref().filter(|own| own.registry == repo.registry) {
-            return self.delete_version(packages, repo, tag, going).await;
+            return self.delete_versions(packages, repo, tags).await;
         }
+        let mut all = Vec::with_capacity(tags.len());
+        for tag in tags {
+            all.push(self.delete_tag(repo, tag, tags).await?);
+        }
+        Ok(all)
+    }
+
+    async fn delete_tag(&self, repo: &Reference, tag: &str, going: &[String]) -> Result<Deleted> {
         let tagged = repo.with_tag(tag);
         let refusal = match self.delete(repo, &self.url(repo, &format!("manifests/{tag}"))?).await {
             Ok(true) => return Ok(Deleted::Tag),

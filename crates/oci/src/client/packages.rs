@@ -74,38 +74,53 @@ impl Packages {
 }
 
 impl Client {
-    /// Deletes the version that `tag` names, with the platforms' manifests and the referrers that only it needs. A
-    /// version with a tag that is not among those `going` stays, for its tags go together. The last tagged version
+    /// Deletes the versions that `tags` name, each with the platforms' manifests and the referrers that only it
+    /// needs. A version with a tag that is not among them stays, for its tags go together. The last tagged version
     /// of a package goes with the package, as GitHub wants it.
-    pub(super) async fn delete_version(
+    pub(super) async fn delete_versions(
         &self,
         packages: &Packages,
         repo: &Reference,
+        tags: &[String],
+    ) -> Result<Vec<Deleted>> {
+        let Some((package, mut versions)) = self.versions(packages, repo).await? else {
+            return Ok(vec![Deleted::Absent; tags.len()]);
+        };
+        let mut all = Vec::with_capacity(tags.len());
+        for tag in tags {
+            all.push(self.delete_version(repo, &package, &mut versions, tag, tags).await?);
+        }
+        Ok(all)
+    }
+
+    /// The same for one tag; takes what is gone out of `versions`.
+    async fn delete_version(
+        &self,
+        repo: &Reference,
+        package: &Url,
+        versions: &mut Vec<Version>,
         tag: &str,
         going: &[String],
     ) -> Result<Deleted> {
-        let Some((package, versions)) = self.versions(packages, repo).await? else {
-            return Ok(Deleted::Absent);
-        };
         let Some(tagged) = versions.iter().find(|version| version.tags().iter().any(|t| t == tag)) else {
             return Ok(Deleted::Absent);
         };
         if tagged.tags().iter().any(|other| other != tag && !going.contains(other)) {
             return Ok(Deleted::Shared);
         }
-        let below = self.below(repo, &versions, tagged).await?;
-        let url = |version: &Version| join(&package, &format!("versions/{}", version.id));
-        match self.ask(Method::DELETE, repo, &url(tagged)?).await {
-            Ok(_) => {}
-            // "You cannot delete the last tagged version of a package. You must delete the package instead."
-            Err(Error::Refused(refusal)) if refusal.status == 400 && refusal.message.contains("last") => {
-                self.ask(Method::DELETE, repo, &package).await?;
-                return Ok(Deleted::Manifest);
+        let below = self.below(repo, versions, tagged).await?;
+        let gone: Vec<u64> = std::iter::once(tagged).chain(below).map(|version| version.id).collect();
+        for (at, id) in gone.iter().enumerate() {
+            match self.ask(Method::DELETE, repo, &join(package, &format!("versions/{id}"))?).await {
+                Ok(_) => versions.retain(|version| version.id != *id),
+                // "You cannot delete the last tagged version of a package. You must delete the package instead."
+                Err(Error::Refused(no)) if at == 0 && no.status == 400 && no.message.contains("last") => {
+                    self.ask(Method::DELETE, repo, package).await?;
+                    versions.clear();
+                    break;
+                }
+                Err(other) => return Err(other),
             }
-            Err(other) => return Err(other),
-        }
-        for version in below {
-            self.ask(Method::DELETE, repo, &url(version)?).await?;
         }
         Ok(Deleted::Manifest)
     }

@@ -84,6 +84,7 @@ struct Ghcr {
     client: Client,
     repo: perijove_oci::Reference,
     auth: tempfile::NamedTempFile,
+    server: Server,
 }
 
 /// A client with the credentials of this file.
@@ -109,7 +110,7 @@ fn ghcr(owner: &'static str, images: &[(Vec<u8>, Vec<String>)]) -> Ghcr {
     let entry = json!({ "auths": { &server.address: { "auth": "cm9ib3Q6c2VjcmV0" } } });
     std::fs::write(auth.path(), serde_json::to_vec(&entry).unwrap()).unwrap();
     let client = client(&server.address, auth.path());
-    Ghcr { package, client, repo: repo(&server.address, "team/staging/hub"), auth }
+    Ghcr { package, client, repo: repo(&server.address, "team/staging/hub"), auth, server }
 }
 
 impl Ghcr {
@@ -118,9 +119,9 @@ impl Ghcr {
         self.package.lock().unwrap().iter().flatten().map(|(id, _)| *id).collect()
     }
 
-    async fn delete(&self, tag: &str, going: &[&str]) -> Result<Deleted, Error> {
-        let going: Vec<String> = going.iter().map(|tag| (*tag).to_owned()).collect();
-        self.client.delete_tag(&self.repo, tag, &going).await
+    async fn delete(&self, tags: &[&str]) -> Result<Vec<Deleted>, Error> {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self.client.delete_tags(&self.repo, &tags).await
     }
 }
 
@@ -146,14 +147,14 @@ fn images() -> Vec<(Vec<u8>, Vec<String>)> {
 async fn a_version_goes_with_what_only_it_needs() {
     for owner in ["orgs/team", "users/team"] {
         let ghcr = ghcr(owner, &images());
-        assert_eq!(ghcr.delete("1.0.0-0.pr7", &["1.0.0-0.pr7"]).await.unwrap(), Deleted::Manifest);
+        assert_eq!(ghcr.delete(&["1.0.0-0.pr7"]).await.unwrap(), [Deleted::Manifest]);
         // The other image has its index and both of its platforms.
         assert_eq!(ghcr.left(), [0, 2, 4], "{owner}");
-        assert_eq!(ghcr.delete("1.0.0-0.pr7", &["1.0.0-0.pr7"]).await.unwrap(), Deleted::Absent);
+        assert_eq!(ghcr.delete(&["1.0.0-0.pr7"]).await.unwrap(), [Deleted::Absent]);
         // The last tagged version takes the package along.
-        assert_eq!(ghcr.delete("1.0.0-0.pr8", &["1.0.0-0.pr8"]).await.unwrap(), Deleted::Manifest);
+        assert_eq!(ghcr.delete(&["1.0.0-0.pr8"]).await.unwrap(), [Deleted::Manifest]);
         assert!(ghcr.package.lock().unwrap().is_none());
-        assert_eq!(ghcr.delete("1.0.0-0.pr8", &["1.0.0-0.pr8"]).await.unwrap(), Deleted::Absent);
+        assert_eq!(ghcr.delete(&["1.0.0-0.pr8"]).await.unwrap(), [Deleted::Absent]);
     }
 }
 
@@ -162,10 +163,10 @@ async fn a_version_with_another_tag_stays() {
     let mut all = images();
     all[3].1.push("5.3.0-1".to_owned());
     let ghcr = ghcr("orgs/team", &all);
-    assert_eq!(ghcr.delete("1.0.0-0.pr7", &["1.0.0-0.pr7"]).await.unwrap(), Deleted::Shared);
+    assert_eq!(ghcr.delete(&["1.0.0-0.pr7"]).await.unwrap(), [Deleted::Shared]);
     assert_eq!(ghcr.left().len(), all.len());
     let both = ["1.0.0-0.pr7", "5.3.0-1"];
-    assert_eq!(ghcr.delete("1.0.0-0.pr7", &both).await.unwrap(), Deleted::Manifest);
+    assert_eq!(ghcr.delete(&both).await.unwrap(), [Deleted::Manifest, Deleted::Absent]);
     assert_eq!(ghcr.left(), [0, 2, 4]);
 }
 
@@ -175,11 +176,22 @@ async fn long_lists_come_in_pages_and_refusals_are_named() {
     let more = (0..250).map(|n| (manifest(&format!("{n}")), vec![]));
     all.splice(0..0, more);
     let mut ghcr = ghcr("orgs/team", &all);
-    assert_eq!(ghcr.delete("1.0.0-0.pr7", &["1.0.0-0.pr7"]).await.unwrap(), Deleted::Manifest);
+    assert_eq!(ghcr.delete(&["1.0.0-0.pr7"]).await.unwrap(), [Deleted::Manifest]);
     assert_eq!(ghcr.left().len(), 253);
     std::fs::write(ghcr.auth.path(), "{}").unwrap();
     ghcr.client = client(&ghcr.repo.registry, ghcr.auth.path());
-    let error = ghcr.delete("1.0.0-0.pr8", &[]).await.unwrap_err();
+    let error = ghcr.delete(&["1.0.0-0.pr8"]).await.unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
     assert_eq!(ghcr.left().len(), 253);
+}
+
+#[tokio::test]
+async fn the_versions_are_listed_once_for_all_tags() {
+    let ghcr = ghcr("orgs/team", &images());
+    let tags = ["1.0.0-0.pr7", "1.0.0-1.pr7", "1.0.0-0.pr8"];
+    let how = ghcr.delete(&tags).await.unwrap();
+    assert_eq!(how, [Deleted::Manifest, Deleted::Absent, Deleted::Manifest]);
+    assert!(ghcr.package.lock().unwrap().is_none(), "{:?}", ghcr.left());
+    let asked = ghcr.server.requests();
+    assert_eq!(asked.iter().filter(|path| path.contains("/versions?")).count(), 1, "{asked:?}");
 }

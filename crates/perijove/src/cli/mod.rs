@@ -16,6 +16,7 @@ mod registry;
 mod release;
 mod tags;
 mod test;
+mod warm;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -89,6 +90,8 @@ enum Verb {
     Images(images::Arguments),
     /// Wait until the pullers of a cluster have their images on the nodes
     Await(awaiter::Arguments),
+    /// Bring images to the nodes of the current cluster, and leave nothing behind
+    Warm(warm::Arguments),
     /// Build numbers and aliases by the tag rule
     #[command(subcommand)]
     Tags(tags::Verb),
@@ -129,19 +132,21 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         arguments.global.color,
     );
     let global = &arguments.global;
-    let result =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::from).and_then(
-            |runtime| {
-                // A server, and what must clean up, ends in order by itself.
-                let serves = matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_) | Verb::Await(_));
-                runtime.block_on(async {
-                    tokio::select! {
-                        result = dispatch(arguments.verb, global, &ui) => result,
-                        () = ended(), if !serves => Err(interrupted()),
-                    }
-                })
-            },
-        );
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::from)
+        .and_then(|runtime| {
+            // A server, and what must clean up, ends in order by itself.
+            let serves =
+                matches!(arguments.verb, Verb::Registry(_) | Verb::Demo(_) | Verb::Await(_) | Verb::Warm(_));
+            runtime.block_on(async {
+                tokio::select! {
+                    result = dispatch(arguments.verb, global, &ui) => result,
+                    () = ended(), if !serves => Err(interrupted()),
+                }
+            })
+        });
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
@@ -230,6 +235,7 @@ async fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliEr
         Verb::Demo(arguments) => demo::run(arguments, global, ui).await,
         Verb::Images(arguments) => images::run(&arguments, ui),
         Verb::Await(arguments) => awaiter::run(&arguments, ui).await,
+        Verb::Warm(arguments) => warm::run(&arguments, ui).await,
         Verb::Tags(verb) => tags::run(verb, global, ui).await,
         Verb::Migrate(arguments) => migrate::run(arguments, global, ui).await,
         Verb::Registry(verb) => registry::run(verb, global, ui).await,

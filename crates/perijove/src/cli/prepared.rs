@@ -212,6 +212,7 @@ impl Prepared {
             kinship,
             observe,
             refused: Mutex::default(),
+            claimed: Mutex::default(),
         }
     }
 

@@ -54,6 +54,9 @@ pub struct Serve {
     /// `named` one alone, or `never`
     #[arg(long, value_name = "WHERE", default_value = "any", value_parser = mount())]
     mount: Mount,
+    /// Connections that one address may have open at once [default: half of all, with --behind-proxy all]
+    #[arg(long, value_name = "NUMBER")]
+    client_connections: Option<usize>,
     /// Hours for which a blob that nothing refers to stays; 0 keeps all
     #[arg(long, default_value_t = 24, value_name = "HOURS")]
     collect_after: u64,
@@ -86,6 +89,7 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     }
     settings.behind_proxy = flags.behind_proxy;
     settings.mount = flags.mount;
+    settings.limits.client_connections = flags.client_connections;
     settings.collect = (flags.collect_after > 0).then(|| Collect {
         blob_grace: Duration::from_secs(flags.collect_after * 3600),
         ..Collect::default()

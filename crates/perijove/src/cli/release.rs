@@ -16,6 +16,7 @@ use super::error::CliError;
 use super::plan::describe;
 use super::prepared::{self, Prepared, prepare};
 use super::{Global, Outcome, pull_request, test};
+use crate::staged::staged;
 use crate::ui::{Ui, seconds};
 
 /// Flags of `release`.
@@ -273,15 +274,8 @@ pub fn files(record: &Record, summary: &str, arguments: &Arguments) -> Result<()
 
 /// Puts a file in place, whole or not at all.
 fn whole(path: &Path, text: &str) -> Result<(), CliError> {
-    use std::io::Write;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(mode)?;
-        file.persist(path).map_err(|e| e.error)
-    });
-    written.map(|_| ()).map_err(|e| {
+    let written = staged(path, text).and_then(|file| file.persist(path).map_err(|e| e.error));
+    written.map(drop).map_err(|e| {
         CliError::failed(
             format!("{}: {e}", path.display()),
             "is the folder there, and writable? what was released stays released: run it again",

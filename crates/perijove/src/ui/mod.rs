@@ -1,5 +1,6 @@
 //! What people and scripts see: results on stdout, everything else on stderr.
 
+mod matrix;
 mod progress;
 
 use std::io::{IsTerminal, Write};
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use perijove_oci::Reporter;
 pub use perijove_release::units::{bytes, seconds};
+
+pub use matrix::Matrix;
 
 use crate::cli::Format;
 use crate::cli::error::CliError;

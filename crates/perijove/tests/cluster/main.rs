@@ -1,5 +1,7 @@
-//! What needs a real Kubernetes: the tests share a cluster for each version, and each has a namespace of its own.
+//! What is done to a cluster, on real ones: three nodes each, the newest Kubernetes and an old one.
 
 #![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
 mod chart;
+mod own;
+mod warm;

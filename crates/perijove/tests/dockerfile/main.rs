@@ -1,4 +1,4 @@
-//! Images from a Dockerfile, made by real builders: `images`, `failures` and `docker`. Nothing is pulled: bases are
+//! Images from a Dockerfile, made by real builders: `images`, `failures` and `buildkit`. Nothing is pulled: bases are
 //! made here of a static busybox.
 
 #![allow(
@@ -7,7 +7,7 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-mod docker;
+mod buildkit;
 mod failures;
 mod images;
 mod scene;

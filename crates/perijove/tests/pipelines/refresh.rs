@@ -79,3 +79,25 @@ fn a_branch_that_fails_leaves_the_others() {
     );
     assert_eq!(open(&scene.github), [(1, "main".to_owned())]);
 }
+
+/// A default branch may have any name that git allows, also one that reads as a version branch or as a pattern.
+#[test]
+fn default_branches_of_any_name_are_refreshed_and_released() {
+    if !has("default_branches_of_any_name_are_refreshed_and_released", "uv") {
+        return;
+    }
+    for branch in ["team/main", "5.x", "we+\"you\""] {
+        let scene = Scene::on(branch, "app\n", &[Wheel::new("app", "5.0.0", 100)]);
+        let github = &scene.github;
+        github.run("release.yml", &Event::Push(branch.to_owned())).succeeded();
+        assert!(scene.tags("team/app").contains_key("latest"), "{branch}");
+        scene.packages.wheels(&[Wheel::new("app", "5.0.1", 100)]);
+        let run = github.run("refresh.yml", &Event::Schedule).succeeded();
+        assert_eq!(run.job("refresh").len(), 1, "{branch}");
+        assert_eq!(open(github), [(1, branch.to_owned())]);
+        assert!(github.pull(1)["body"].as_str().unwrap().contains("5.0.1-0"), "{branch}");
+        github.merge(1);
+        github.run("release.yml", &Event::Push(branch.to_owned())).succeeded();
+        assert!(scene.tags("team/app").contains_key("5.0.1-0"), "{branch}");
+    }
+}

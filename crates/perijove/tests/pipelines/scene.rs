@@ -32,17 +32,22 @@ pub struct Scene {
 impl Scene {
     /// One image, `app`, of wheels on an empty base. `main` is pushed, with what `inputs` ask for.
     pub fn new(inputs: &str, wheels: &[Wheel]) -> Self {
+        Scene::on("main", inputs, wheels)
+    }
+
+    /// The same with another default branch.
+    pub fn on(branch: &str, inputs: &str, wheels: &[Wheel]) -> Self {
         let registry = Registry::with(PERIJOVE, BUILDS);
         let packages = Packages::serve();
         packages.wheels(wheels);
         let cache = tempfile::tempdir().unwrap();
-        let github = GitHub::new(PERIJOVE).envs(packages.environment());
+        let github = GitHub::new(PERIJOVE).default_branch(branch).envs(packages.environment());
         let github = github.env("XDG_CACHE_HOME", &cache.path().display().to_string());
         let scene = Scene::with(github, registry, packages, cache, "app");
         scene.checkout.write("images/app/requirements.in", inputs);
         scene.lock();
         scene.commit("First images");
-        scene.github.push(scene.checkout.path(), "main");
+        scene.github.push(scene.checkout.path(), branch);
         scene
     }
 
@@ -55,15 +60,16 @@ impl Scene {
         package: &str,
     ) -> Self {
         let address = &registry.address;
+        let branch = github.git(&["symbolic-ref", "--short", "HEAD"]);
         let base = tiny_base(PERIJOVE, &registry);
         let toml = format!(
             "[repository]\nregistries = [\"{address}/team\"]\nstaging = \"{address}/staging\"\n\
-             platforms = [\"linux/amd64\"]\ndefault-branch = \"main\"\n\n[image.app]\nversion-from = \"{package}\"\n\
+             platforms = [\"linux/amd64\"]\ndefault-branch = {branch:?}\n\n[image.app]\nversion-from = \"{package}\"\n\
              base = {{ image = \"{base}\" }}\npython = \"requirements.txt\"\npython-version = \"3.13\"\n\
              glibc = \"2.41\"\n"
         );
         let checkout = Repository::new(&toml);
-        git(checkout.path(), &["init", "--quiet", "-b", "main"]);
+        git(checkout.path(), &["init", "--quiet", "-b", &branch]);
         git(checkout.path(), &["remote", "add", "origin", "https://github.com/example/images"]);
         let program = Program::new(PERIJOVE, checkout.path(), cache.path());
         let ran = program.args(["init", "--pipelines"]).run();

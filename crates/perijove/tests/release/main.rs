@@ -13,6 +13,7 @@ mod counts;
 mod credentials;
 mod luck;
 mod merges;
+mod numbers;
 mod plans;
 mod pull_requests;
 mod referees;

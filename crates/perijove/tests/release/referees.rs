@@ -1,31 +1,13 @@
 //! Registries that refuse to overwrite a tag, each in its own words: the release takes the next number.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use perijove_oci::client::Client;
-use perijove_oci::content::ImageContent;
-use perijove_oci::report::Silent;
-use perijove_oci::{Descriptor, Manifest, Reference, media};
 use perijove_release::referee::TABLE;
 use perijove_testkit::front::{Front, Say};
 use perijove_testkit::registry::Registry;
 use perijove_testkit::web::Answer;
 
-use crate::scene::{Site, images, repository};
-
-/// Another release, that comes between our look and our PUT.
-fn somebody_releases(address: &str, tag: &str) {
-    let config = Descriptor::of(media::CONFIG, b"{}");
-    let bytes = serde_json::to_vec(&Manifest::image(config, Vec::new(), [].into())).unwrap();
-    let mut content = ImageContent::new(Descriptor::of(media::MANIFEST, &bytes), bytes.into());
-    content.add_bytes(media::CONFIG, &b"{}"[..]);
-    let repo: Reference = format!("{address}/team/hub").parse().unwrap();
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let client = Client::new(Arc::new(Silent)).unwrap();
-        client.push_image(&repo, &content, &[tag.to_owned()], &[], 1).await.unwrap();
-    });
-}
+use crate::scene::{Site, images, repository, somebody_releases};
 
 fn refusal(status: u16, code: &str, message: &str) -> Answer {
     let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
@@ -45,7 +27,7 @@ fn each_refusal_of_the_table_is_a_lost_race() {
                 return Say::Pass;
             }
             if !lost.swap(true, Ordering::SeqCst) {
-                somebody_releases(&address, "5.3.0-0");
+                somebody_releases(&address, "hub", "5.3.0-0");
             }
             let message = format!("the tag '5.3.0-0' {}", row.says);
             Say::Answer(refusal(row.status, row.code.unwrap_or("DENIED"), &message))

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perijove_oci::Reference;
 use perijove_oci::client::Client;
+use perijove_oci::content::ImageContent;
 use perijove_oci::report::Silent;
+use perijove_oci::{Descriptor, Manifest, Reference, media};
 use perijove_testkit::program::{Program, Ran};
 use perijove_testkit::repository::Repository;
 use serde_json::Value;
@@ -62,7 +63,7 @@ impl Site {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let mut all = BTreeMap::new();
         for (number, registry) in self.registries.iter().enumerate() {
-            for image in ["hub", "lab"] {
+            for image in ["hub", "lab", "proxy"] {
                 let repo: Reference = format!("{registry}/{image}").parse().unwrap();
                 let tags = runtime.block_on(async {
                     let client = Client::new(Arc::new(Silent)).unwrap();
@@ -131,4 +132,17 @@ pub fn set(repository: &Repository, lines: &str) {
     let toml = std::fs::read_to_string(repository.join("perijove.toml")).unwrap();
     repository
         .write("perijove.toml", &toml.replacen("[repository]\n", &format!("[repository]\n{lines}\n"), 1));
+}
+
+/// Another release, that comes between two requests of ours.
+pub fn somebody_releases(address: &str, image: &str, tag: &str) {
+    let config = Descriptor::of(media::CONFIG, b"{}");
+    let bytes = serde_json::to_vec(&Manifest::image(config, Vec::new(), [].into())).unwrap();
+    let mut content = ImageContent::new(Descriptor::of(media::MANIFEST, &bytes), bytes.into());
+    content.add_bytes(media::CONFIG, &b"{}"[..]);
+    let repo: Reference = format!("{address}/team/{image}").parse().unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = Client::new(Arc::new(Silent)).unwrap();
+        client.push_image(&repo, &content, &[tag.to_owned()], &[], 1).await.unwrap();
+    });
 }

@@ -31,14 +31,14 @@ pub struct Api {
 
 /// What is asked, for the words of a refusal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub verb: &'static str,
     pub resource: &'static str,
 }
 
 /// Why a request brought nothing.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// 401, 403.
     Denied { asked: Asked, message: String, code: u16 },
     /// 410: the version is too old; everything has to be listed again.
@@ -52,12 +52,12 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn passing(text: impl Into<String>) -> Self {
+    pub(crate) fn passing(text: impl Into<String>) -> Self {
         Trouble::Passing { text: text.into(), after: None }
     }
 
     /// As an error that ends the run.
-    pub(super) fn denied(asked: Asked, message: String, code: u16, namespace: &str) -> Error {
+    pub(crate) fn denied(asked: Asked, message: String, code: u16, namespace: &str) -> Error {
         let namespace = (asked.resource != "nodes").then(|| namespace.to_owned());
         Error::Denied { verb: asked.verb, resource: asked.resource, namespace, message, code }
     }
@@ -66,7 +66,7 @@ impl Trouble {
 /// Kubernetes' `Status`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Status {
+pub(crate) struct Status {
     pub code: u16,
     pub message: String,
     pub reason: String,
@@ -92,7 +92,7 @@ pub async fn connect() -> Result<Client, Error> {
 }
 
 /// An error with its causes, each said once.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -118,7 +118,7 @@ impl Api {
     }
 
     /// Sends a request, and gives the answer when it is a good one.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -179,7 +179,7 @@ async fn refusal(response: Response<Body>, asked: Asked) -> Trouble {
 }
 
 /// What a status code means here.
-pub(super) fn by_code(code: u16, message: String, after: Option<Duration>, asked: Asked) -> Trouble {
+pub(crate) fn by_code(code: u16, message: String, after: Option<Duration>, asked: Asked) -> Trouble {
     match code {
         401 | 403 => Trouble::Denied { asked, message, code },
         404 => Trouble::Missing(message),

@@ -23,6 +23,18 @@ pub enum Error {
         /// 401 or 403.
         code: u16,
     },
+    /// The API server refuses it, or does not answer.
+    #[error("cannot {verb} {resource}: {reason}")]
+    NoAnswer {
+        /// `list`, `create`, …
+        verb: &'static str,
+        /// `daemonsets.apps`, `nodes`, …
+        resource: &'static str,
+        /// The server's words, or what happened on the way.
+        reason: String,
+        /// The kind of refusal, where it is one.
+        code: Option<u16>,
+    },
     /// A word that cannot be read.
     #[error("{text}")]
     Usage {
@@ -52,6 +64,8 @@ impl Error {
                 let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
                 format!("add `{verb}` on `{resource}` to the {kind} of this account; docs/operations.md lists what is needed")
             }
+            Error::NoAnswer { code: Some(404), .. } => "see `kubectl get namespaces`, and name one with --namespace".to_owned(),
+            Error::NoAnswer { .. } => "see whether `kubectl get nodes` answers, then run it again".to_owned(),
             Error::Usage { hint, .. } => (*hint).to_owned(),
         }
     }

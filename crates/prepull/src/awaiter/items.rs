@@ -6,7 +6,7 @@ const LIMIT: usize = 8 << 20;
 
 /// A list that is arriving.
 #[derive(Debug, Default)]
-pub(super) struct Items {
+pub(crate) struct Items {
     /// Everything but the items, each of which is a `0` here.
     around: Vec<u8>,
     item: Vec<u8>,
@@ -24,16 +24,16 @@ impl Items {
     ///
     /// # Errors
     /// What `take` says, or that something is larger than any object of Kubernetes.
-    pub(super) fn feed(
+    pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
         for &byte in bytes {
             if self.in_item {
-                self.item.push(byte)
+                self.item.push(byte);
             } else {
-                self.around.push(byte)
+                self.around.push(byte);
             }
             if self.in_text {
                 self.text(byte);
@@ -90,7 +90,7 @@ impl Items {
     }
 
     /// What was around the items; JSON when the list was whole.
-    pub(super) fn around(&self) -> &[u8] {
+    pub(crate) fn around(&self) -> &[u8] {
         &self.around
     }
 }

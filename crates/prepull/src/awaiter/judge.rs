@@ -226,7 +226,7 @@ fn one_set<'a>(
     let live = pods.iter().filter(|(_, pod)| pod.stage != Stage::Ending).map(|(node, _)| *node);
     let covered: BTreeSet<&str> = live.chain(rejections.keys().copied()).collect();
     let desired = entry.set.status.desired_number_scheduled as usize;
-    let more = has_spoken(entry).then(|| desired.saturating_sub(covered.len())).unwrap_or_default();
+    let more = if has_spoken(entry) { desired.saturating_sub(covered.len()) } else { 0 };
     for node in pods.keys().chain(rejections.keys()).copied().collect::<BTreeSet<&'a str>>() {
         let stand = match pods.get(node) {
             Some(pod) => {

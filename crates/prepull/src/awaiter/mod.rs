@@ -5,25 +5,25 @@
 //! loop around them, `end` what is done last.
 
 mod adopt;
-mod api;
+pub(crate) mod api;
 mod end;
 mod error;
 pub mod images;
 pub mod index;
-mod items;
+pub(crate) mod items;
 mod judge;
 pub mod matrix;
 pub mod model;
-mod nodes;
+pub(crate) mod nodes;
 mod policy;
 mod progress;
-mod pulled;
+pub(crate) mod pulled;
 pub mod reasons;
 mod report;
 mod run;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub(crate) mod watch;
 
 pub use adopt::Belonging;
 pub use api::connect;

@@ -58,7 +58,7 @@ fn trouble(entry: &NodeEntry, policy: &Policy, wake: &mut Wake) -> Option<Findin
     }
     let condition = |kind: &str| node.status.conditions.iter().find(|c| &*c.kind == kind);
     let ready = condition("Ready");
-    if !ready.is_some_and(|c| &*c.status == "True") {
+    if ready.is_none_or(|c| &*c.status != "True") {
         let is_new = entry.since == entry.known;
         let waits = &policy.waits;
         let wait = if is_new { waits.new_node } else { waits.not_ready };
@@ -80,12 +80,12 @@ fn trouble(entry: &NodeEntry, policy: &Policy, wake: &mut Wake) -> Option<Findin
 }
 
 /// Whether the DaemonSet's controller makes a pod for the node.
-pub(super) fn lands(spec: &PodSpec, node: &Node) -> bool {
+pub(crate) fn lands(spec: &PodSpec, node: &Node) -> bool {
     selects(spec, node) && node.spec.taints.iter().all(|taint| tolerated(spec, taint))
 }
 
 /// Whether the node is of the pool that the pods go to, taints aside.
-fn selects(spec: &PodSpec, node: &Node) -> bool {
+pub(crate) fn selects(spec: &PodSpec, node: &Node) -> bool {
     let labels = &node.metadata.labels;
     if spec.node_name.as_ref().is_some_and(|name| *name != node.metadata.name) {
         return false;

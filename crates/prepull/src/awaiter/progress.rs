@@ -76,7 +76,7 @@ impl Changes {
                         lines.push(format!("{}: left out: {finding}", row.node));
                     }
                     (NodeState::Pulling, Some(finding)) => {
-                        lines.push(format!("{}: waiting: {finding}", row.node))
+                        lines.push(format!("{}: waiting: {finding}", row.node));
                     }
                     (NodeState::Pulling, None) => {}
                     (state, _) => lines.push(format!("{}: {}", row.node, state.word())),

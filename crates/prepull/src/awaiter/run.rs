@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::adopt::{self, Belonging};
 use super::api::Api;
 use super::end::{self, Target};
-use super::index::{Kind, Observed, Update};
+use super::index::{Kind, Observed};
 use super::judge::judge;
 use super::matrix::{Decision, Finding, Verdict};
 use super::policy::Policy;
@@ -198,12 +198,7 @@ fn take(
     start: Instant,
 ) -> Result<(), Error> {
     match message {
-        Message::Update(update) => {
-            if matches!(update, Update::Begin(_) | Update::Done(_)) {
-                observed.trouble = None;
-            }
-            observed.update(update, start.elapsed());
-        }
+        Message::Update(update) => observed.update(update, start.elapsed()),
         Message::Trouble(None) => {
             if observed.trouble.take().is_some() {
                 progress.note("the API server answers again");

@@ -16,6 +16,7 @@ mod query;
 mod range;
 mod router;
 mod sendfile;
+mod steady;
 mod uploads;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use self::login::Logins;
 use self::query::Query;
 use self::router::{Route, RouteError, route};
 pub(crate) use self::sendfile::{FileStream, Outbox};
+pub(crate) use self::steady::Steady;
 use crate::auth::{Access, Action, Identity};
 use crate::names::NameError;
 use crate::settings::{Limits, Mount, Report};

@@ -113,13 +113,12 @@ impl Store {
         for folder in layout.fixed_folders() {
             fs::create_dir_all(&folder).map_err(file_error("create", &folder))?;
         }
+        // Not synced, for the first answer waits for it: where a crash leaves none or an empty one, the next
+        // start writes it again.
         let format = layout.format();
-        if !format.exists() {
-            // Written last and whole: a folder with this file is a store.
-            let written = layout.write_temporary(FORMAT.as_bytes()).and_then(|file| {
-                file.as_file().sync_all()?;
-                file.persist(&format).map_err(|e| e.error)
-            });
+        if fs::metadata(&format).map_or(0, |there| there.len()) == 0 {
+            let written = layout.write_temporary(FORMAT.as_bytes());
+            let written = written.and_then(|file| file.persist(&format).map_err(|e| e.error));
             written.map_err(file_error("create", &format))?;
         }
         Ok(Store {
@@ -151,23 +150,60 @@ impl Store {
 /// An empty folder, or a store of this version (also one whose first start was cut short).
 fn check_format(root: &Path) -> Result<(), Error> {
     let error = |reason: String| Error::Format { root: root.to_owned(), reason };
-    match fs::read_to_string(root.join("format")) {
-        Ok(text) if text == FORMAT => Ok(()),
-        Ok(text) => {
-            Err(error(format!("its format is `{}`", text.trim_end().chars().take(40).collect::<String>())))
+    let format = match fs::read_to_string(root.join("format")) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|e| error(e.to_string()))?,
+    };
+    if format == FORMAT {
+        return Ok(());
+    }
+    if !format.is_empty() {
+        let format: String = format.trim_end().chars().take(40).collect();
+        return Err(error(format!("its format is `{format}`")));
+    }
+    // The last one is in every fresh file system of the ext family.
+    let ours = ["format", "lock", "tmp", "blobs", "repositories", "lost+found"];
+    for entry in fs::read_dir(root).map_err(|e| error(e.to_string()))? {
+        let name = entry.map_err(|e| error(e.to_string()))?.file_name();
+        if !ours.iter().any(|known| name == *known) {
+            return Err(error(format!("it holds `{}`", name.display())));
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // The last one is in every fresh file system of the ext family.
-            let ours = ["lock", "tmp", "blobs", "repositories", "lost+found"];
-            let entries = fs::read_dir(root).map_err(|e| error(e.to_string()))?;
-            for entry in entries {
-                let name = entry.map_err(|e| error(e.to_string()))?.file_name();
-                if !ours.iter().any(|known| name == *known) {
-                    return Err(error(format!("it holds `{}`", name.display())));
-                }
-            }
-            Ok(())
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(root: &Path) -> Result<Store, Error> {
+        let create_only = CreateOnly::none();
+        Store::open(root, StoreOptions { create_only, upload_sessions: 1, cache_bytes: 0 })
+    }
+
+    #[test]
+    fn a_crash_at_the_first_start_harms_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let format = root.path().join("format");
+        for left in [None, Some(""), Some(FORMAT)] {
+            left.inspect(|text| fs::write(&format, text).unwrap());
+            drop(open(root.path()).unwrap());
+            assert_eq!(fs::read_to_string(&format).unwrap(), FORMAT, "{left:?}");
+            fs::remove_file(&format).unwrap();
         }
-        Err(e) => Err(error(e.to_string())),
+    }
+
+    #[test]
+    fn other_folders_are_left_alone() {
+        for (name, content, wanted) in [
+            ("format", "perijove registry 9\n", "its format is `perijove registry 9`"),
+            ("x", "", "it holds `x`"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            fs::write(root.path().join(name), content).unwrap();
+            let error = open(root.path()).err().unwrap().to_string();
+            assert!(error.contains(wanted), "{error}");
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Tables of what is there, and what is decided.
 
+mod races;
+
 use super::*;
 
 fn digest(mark: &str) -> Digest {
@@ -42,7 +44,7 @@ fn shown(candidates: &[&str], states: &[(&str, &[&str])], moves_latest: bool) ->
     let states = states.iter().map(|(image, all)| {
         ((*image).to_owned(), all.iter().map(|text| state(text)).collect::<Vec<State>>())
     });
-    let observed = Observed { states: states.collect(), kinships: BTreeMap::new() };
+    let observed = Observed { states: states.collect(), ..Observed::default() };
     let decisions = plan(&candidates, &observed, Branch { moves_latest }).unwrap();
     let shown = decisions.iter().map(|d| {
         format!("{} {}{} {}", d.image, if d.released { "=" } else { "+" }, d.tag, d.aliases.join(","))
@@ -156,7 +158,11 @@ fn a_commit_is_released_once() {
         let states = BTreeMap::from([("hub".to_owned(), states.iter().map(|s| state(s)).collect())]);
         let candidates = [candidate(hub)];
         let kinships = commits_to_compare(&candidates, &states).into_iter().map(|c| (c, kinship)).collect();
-        let decided = plan(&candidates, &Observed { states, kinships }, Branch { moves_latest: true });
+        let decided = plan(
+            &candidates,
+            &Observed { states, kinships, ..Observed::default() },
+            Branch { moves_latest: true },
+        );
         let decision = decided.unwrap().remove(0);
         assert_eq!((decision.why, decision.tag.as_str()), expected, "{case}");
     }
@@ -213,6 +219,47 @@ fn plans() {
             &[("hub", &["5.3.0-3|5.3.0-3 new c2"]), ("lab", &["4.5.0-1|4.5.0-1 old c1"])],
             true,
             &["hub =5.3.0-3 5.3.0,5.3,5,latest", "lab +4.5.0-3 4.5.0,4.5,4,latest"],
+        ),
+        (
+            "a number that another release took for one image is left by all",
+            &[hub, "lab 4.5.0 new c2"],
+            &[("hub", &["5.3.0-0|5.3.0-0 new c2"]), ("lab", &["4.5.0-0|4.5.0-0 theirs c9"])],
+            true,
+            &["hub +5.3.0-1 5.3.0,5.3,5,latest", "lab +4.5.0-1 4.5.0,4.5,4,latest"],
+        ),
+        (
+            "so it is where that was cut off behind the first claim of the second number",
+            &[hub, "lab 4.5.0 new c2"],
+            &[
+                ("hub", &["5.3.0-0 5.3.0-1|5.3.0-1 new c2|5.3.0-0 new c2"]),
+                ("lab", &["4.5.0-0|4.5.0-0 theirs c9"]),
+            ],
+            true,
+            &["hub =5.3.0-1 5.3.0,5.3,5,latest", "lab +4.5.0-1 4.5.0,4.5,4,latest"],
+        ),
+        (
+            "a number that another release took in one of two registries",
+            &[hub, "lab 4.5.0 new c2"],
+            &[
+                ("hub", &["5.3.0-0|5.3.0-0 new c2", "5.3.0-0|5.3.0-0 theirs c9"]),
+                ("lab", &["4.5.0-0|4.5.0-0 new c2", ""]),
+            ],
+            true,
+            &["hub +5.3.0-1 5.3.0,5.3,5,latest", "lab +4.5.0-1 4.5.0,4.5,4,latest"],
+        ),
+        (
+            "so it is where a third release came over it",
+            &[hub],
+            &[("hub", &["5.3.0-0|5.3.0-0 new c2", "5.3.0-0 5.3.0-1|5.3.0-1 other c8|5.3.0-0 theirs c9"])],
+            true,
+            &["hub +5.3.0-2 5.3.0,5.3,5,latest"],
+        ),
+        (
+            "a base that moved makes a release of its own, after one that was whole",
+            &["hub 5.3.0 new c2", "lab 4.5.0 new c2 b2"],
+            &[("hub", &["5.3.0-0|5.3.0-0 new c2"]), ("lab", &["4.5.0-0|4.5.0-0 old c2 b1"])],
+            true,
+            &["hub =5.3.0-0 5.3.0,5.3,5,latest", "lab +4.5.0-1 4.5.0,4.5,4,latest"],
         ),
         (
             "back to what was before the newest build is a release",

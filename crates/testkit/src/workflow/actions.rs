@@ -62,8 +62,7 @@ impl Place<'_> {
             }
             "actions/upload-artifact" => {
                 known(&["name", "path", "if-no-files-found", "retention-days"]);
-                self.keep(&text("name").unwrap(), &PathBuf::from(text("path").unwrap()));
-                Ok(())
+                self.keep(&text("name").unwrap(), &PathBuf::from(text("path").unwrap()))
             }
             "actions/download-artifact" => {
                 known(&["name", "pattern", "merge-multiple", "path"]);
@@ -105,14 +104,19 @@ impl Place<'_> {
         }
     }
 
-    fn keep(&mut self, name: &str, path: &Path) {
+    fn keep(&mut self, name: &str, path: &Path) -> Result<(), String> {
+        // What upload-artifact lets into a name (its path-and-artifact-name-validation.ts).
+        if name.is_empty() || name.contains(['"', ':', '<', '>', '|', '*', '?', '\r', '\n', '\\', '/']) {
+            return Err(format!("the artifact name is not valid: {name}\n"));
+        }
         if !path.is_dir() || std::fs::read_dir(path).unwrap().next().is_none() {
-            return;
+            return Ok(());
         }
         let folder = self.store.join(name);
         copy(path, &folder);
         let before = self.artifacts.insert(name.to_owned(), folder);
         assert!(before.is_none(), "two artifacts are named {name}");
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// What a step or a job may name.
 pub struct Scope {
-    /// `github`, `matrix`, `needs`, `steps`, `secrets`, `runner`, `env`, as one object.
+    /// `github`, `matrix`, `strategy`, `needs`, `steps`, `secrets`, `runner`, `env`, as one object.
     pub contexts: Value,
     /// Whether something before has failed.
     pub failed: bool,

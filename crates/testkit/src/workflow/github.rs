@@ -62,6 +62,12 @@ impl GitHub {
         github.env("PATH", &path).env("FAKE_GITHUB", &folder)
     }
 
+    /// With another default branch than `main`.
+    pub fn default_branch(self, branch: &str) -> Self {
+        self.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+        self
+    }
+
     /// With a variable for every step.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -185,7 +191,7 @@ impl GitHub {
     fn context(&self, event: &Event) -> (Value, bool) {
         let (reference, name, payload, base, fork) = match event {
             Event::Push(branch) => (format!("refs/heads/{branch}"), "push", json!({}), "".into(), false),
-            Event::Schedule => ("refs/heads/main".to_owned(), "schedule", json!({}), "".into(), false),
+            Event::Schedule => (self.git(&["symbolic-ref", "HEAD"]), "schedule", json!({}), "".into(), false),
             Event::PullRequest(number, action) => {
                 let pull = self.pull(*number);
                 self.head(&pull);
@@ -281,7 +287,7 @@ impl GitHub {
         github["token"] = permissions.collect::<Vec<_>>().join(",").into();
         let secrets = if fork { json!({}) } else { json!(self.secrets) };
         let mut ended = Vec::new();
-        for matrix in matrix {
+        for (index, matrix) in matrix.into_iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();
             let workspace = folder.path().join("workspace");
             std::fs::create_dir(&workspace).unwrap();
@@ -289,6 +295,7 @@ impl GitHub {
                 id,
                 job,
                 matrix,
+                index,
                 needs: own.clone(),
                 secrets: secrets.clone(),
                 github: github.clone(),

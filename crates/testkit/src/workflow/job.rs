@@ -15,6 +15,8 @@ pub(super) struct Start<'a> {
     pub id: &'a str,
     pub job: &'a Job,
     pub matrix: Value,
+    /// The place of this job among those of its matrix.
+    pub index: usize,
     pub needs: Value,
     pub secrets: Value,
     /// What the variables `GITHUB_…` and the context `github` say.
@@ -90,7 +92,7 @@ impl Start<'_> {
     fn scope(&self, ended: &Ended) -> Scope {
         Scope {
             contexts: json!({
-                "github": self.github, "matrix": self.matrix, "needs": self.needs, "secrets": self.secrets,
+                "github": self.github, "matrix": self.matrix, "strategy": { "job-index": self.index }, "needs": self.needs, "secrets": self.secrets,
                 "steps": ended.steps, "runner": { "temp": self.folder.join("temp").to_str().unwrap() },
             }),
             failed: ended.result == "failure",

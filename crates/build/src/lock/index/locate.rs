@@ -105,7 +105,7 @@ impl Index {
         let file = self.find(choice).await?;
         match file.url.to_file_path() {
             Ok(path) => checked(&path, &choice.digest),
-            Err(()) => self.fetcher.file(&file.url, &choice.filename, &choice.digest, choice.size).await,
+            Err(()) => self.fetcher.fetch(&file.url, &choice.filename, &choice.digest, choice.size).await,
         }
     }
 

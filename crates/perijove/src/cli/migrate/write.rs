@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use perijove_build::config;
@@ -87,21 +86,8 @@ fn stays_inside(root: &Path) -> Result<(), CliError> {
     Err(CliError::failed(message, "put a folder in its place; nothing was written"))
 }
 
-/// A file's new text beside it, with its mode.
 fn staged(target: &Path, text: &str) -> Result<NamedTempFile, CliError> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let stage = || {
-        let mut staged = tempfile::Builder::new().prefix(".perijove-").tempfile_in(folder)?;
-        staged.write_all(text.as_bytes())?;
-        let mode = match fs::metadata(target) {
-            Ok(meta) => meta.permissions(),
-            Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
-        };
-        staged.as_file().set_permissions(mode)?;
-        staged.as_file().sync_all()?;
-        Ok(staged)
-    };
-    stage().map_err(|e: std::io::Error| failed(target, &e))
+    crate::staged::staged(target, text).map_err(|e| failed(target, &e))
 }
 
 /// An image folder beside its place.

@@ -1,17 +1,8 @@
 //! What an index can do wrong, and what is said about it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail at once, and say why they are skipped"
-)]
-
-#[path = "wheels/made.rs"]
-mod made;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use made::{Image, Style, answer, serve, wheel};
+use crate::made::{Image, Style, answer, serve, wheel};
 use perijove_build::lock::RequirementsLock;
 use perijove_testkit::web::{Answer, Server};
 

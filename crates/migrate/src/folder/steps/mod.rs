@@ -1,11 +1,16 @@
 //! The instructions of a Dockerfile's last stage, and of the stages it stands on, as what an image folder can say.
+//!
+//! `run` reads the commands of RUN, `copy` what COPY and ADD bring.
+
+mod copy;
+mod run;
 
 use std::collections::BTreeMap;
 
-use parse_dockerfile::{Command, CopyInstruction, Instruction, Source};
+use parse_dockerfile::{Command, Instruction};
 
 use super::Left;
-use crate::dockerfile::{Arguments, Base, Dockerfile, Expanded, assignments, expand, pip, shell_texts};
+use crate::dockerfile::{Arguments, Base, Dockerfile, Expanded, assignments, expand, shell_texts};
 use crate::finding::{position, source_line};
 use crate::image::Retired;
 use crate::shell;
@@ -39,9 +44,6 @@ pub struct Steps {
     /// What it cannot say.
     pub left: Vec<Left>,
 }
-
-/// Folders of the retired images that the successor does not have.
-const GONE: [&str; 3] = ["/opt/conda", "/srv/venv", "/opt/venv"];
 
 struct Reader<'a, 'f> {
     path: &'a str,
@@ -116,20 +118,7 @@ impl Reader<'_, '_> {
                 }
             }
             Instruction::Copy(copy) => self.copy(copy),
-            Instruction::Add(add) => {
-                let at = add.add.span.start;
-                let sources: Vec<&str> = add.src.iter().filter_map(path_of).collect();
-                let plain = sources.len() == add.src.len()
-                    && add.options.is_empty()
-                    && !sources
-                        .iter()
-                        .any(|s| s.contains("://") || s.contains(".tar") || s.ends_with(".tgz"));
-                if plain {
-                    self.copies(&sources, &add.dest.value, at);
-                } else {
-                    self.leave(at, "fetches or unpacks something");
-                }
-            }
+            Instruction::Add(add) => self.add(add),
             Instruction::Env(env) => {
                 for (name, value) in assignments(&env.arguments.value, None, &self.known, true) {
                     let Some(value) = value else { continue };
@@ -233,161 +222,6 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn command(&mut self, command: &shell::Command, offset: usize) {
-        let at = command.span.start + offset;
-        let words: Option<Vec<String>> = command.words.iter().map(|word| self.text(word)).collect();
-        let (Some(words), false) = (words, command.complex) else {
-            return self.leave(at, "shell that is more than a plain command");
-        };
-        // `DEBIAN_FRONTEND=noninteractive apt-get …`, `sudo …`
-        let leads = |word: &&String| *word == "sudo" || (word.contains('=') && !word.starts_with('-'));
-        let skip = words.iter().take_while(leads).count();
-        let words = &words[skip..];
-        if let Some(pip) = pip::read(words) {
-            return self.pip(pip, at);
-        }
-        let name = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word));
-        let rest: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-        match name {
-            "apt-get" | "apt" => self.apt(&rest, at),
-            "mkdir" => {
-                for folder in rest.iter().filter(|word| !word.starts_with('-')) {
-                    let folder = self.absolute(folder);
-                    self.out.directories.push(folder);
-                }
-            }
-            "npm" if rest.contains(&"configurable-http-proxy") => {
-                self.leave(at, "the proxy has an image of its own");
-            }
-            "true" | ":" | "export" | "hash" => {}
-            "rm" if rest.iter().all(|w| w.starts_with('-') || is_litter(w)) => {}
-            "pip" | "pip3" if rest.first() == Some(&"cache") => {}
-            "conda" | "mamba" if rest.first() == Some(&"clean") => {}
-            "conda" | "mamba" => {
-                self.leave(at, "conda's packages: name those of the Python index in requirements.in");
-            }
-            _ => self.leave(at, "nothing runs while an image is built from locks"),
-        }
-    }
-
-    fn pip(&mut self, pip: pip::Pip, at: usize) {
-        self.out.python.extend(pip.names);
-        if !pip.others.is_empty() {
-            self.leave(at, &format!("not names in an index: {}", pip.others.join(" ")));
-        }
-        for file in pip.files {
-            // COPY put it where pip reads it.
-            let source = self.out.files.get(&self.absolute(&file)).cloned().unwrap_or_else(|| file.clone());
-            let Entry::File(Some(text)) = self.tree.look(self.path, &source) else {
-                self.leave(at, &format!("{file} does not lie beside the Dockerfile"));
-                continue;
-            };
-            for line in text.replace("\\\n", " ").replace("\\\r\n", " ").lines() {
-                let line = line.split(" #").next().unwrap_or(line).trim();
-                let line = line.split(" --hash").next().unwrap_or(line).trim();
-                if line.is_empty() || line.starts_with('#') {
-                    continue;
-                }
-                if pip::is_requirement(line) {
-                    self.out.python.push(line.to_owned());
-                } else {
-                    self.leave(at, &format!("{file}: `{line}` is not a name in an index"));
-                }
-            }
-            let place = self.absolute(&file);
-            self.out.files.remove(&place);
-        }
-    }
-
-    fn apt(&mut self, rest: &[&str], at: usize) {
-        let mut words = rest.iter().filter(|word| !word.starts_with('-'));
-        match words.next() {
-            Some(&"install") => {}
-            Some(
-                &("update" | "upgrade" | "dist-upgrade" | "clean" | "autoclean" | "autoremove" | "purge"
-                | "remove"),
-            )
-            | None => return,
-            Some(_) => return self.leave(at, "an apt command that an image from locks has no place for"),
-        }
-        for name in words {
-            let plain =
-                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b));
-            if plain && name.len() > 1 {
-                self.out.debs.push((*name).to_owned());
-            } else {
-                self.leave(at, &format!("`{name}` is not the plain name of a Debian package"));
-            }
-        }
-    }
-
-    fn copy(&mut self, copy: &CopyInstruction<'_>) {
-        let at = copy.copy.span.start;
-        let sources: Vec<&str> = copy.src.iter().filter_map(path_of).collect();
-        if sources.len() != copy.src.len() {
-            return self.leave(at, "a here-document: write it below rootfs");
-        }
-        for flag in &copy.options {
-            match &*flag.name.value {
-                "link" => {}
-                // What a site reads, its user may read; what it writes lies in its home or the workdir.
-                "chown" => self.leave(at, "files of rootfs belong to root"),
-                "from" => return self.leave(at, "comes out of another image or stage"),
-                other => {
-                    return self.leave(at, &format!("--{other} has no place in rootfs: set it on the file"));
-                }
-            }
-        }
-        self.copies(&sources, &copy.dest.value, at);
-    }
-
-    fn copies(&mut self, sources: &[&str], dest: &str, at: usize) {
-        let Some(dest) = self.text(dest) else { return self.leave(at, "a variable in it is not known here") };
-        let into = dest.ends_with('/') || dest == "." || sources.len() > 1;
-        for source in sources {
-            let Some(source) = self.text(source) else {
-                self.leave(at, "a variable in it is not known here");
-                continue;
-            };
-            let source =
-                source.trim_start_matches("./").trim_start_matches('/').trim_end_matches('/').to_owned();
-            if source.is_empty() || source == "." || source.contains(['*', '?', '[']) || has_dots(&source) {
-                self.leave(at, "copies whatever lies there: put the files that count into rootfs");
-                continue;
-            }
-            let target = self.absolute(dest.trim_end_matches('/'));
-            let (target, fine) = match self.tree.look(self.path, &source) {
-                Entry::Nothing => (target, false),
-                Entry::File(_) if into => {
-                    let name = source.rsplit('/').next().unwrap_or(&source);
-                    (format!("{}/{name}", target.trim_end_matches('/')), true)
-                }
-                Entry::File(_) | Entry::Folder => (target, true),
-            };
-            if !fine {
-                self.leave(at, &format!("{source} does not lie beside the Dockerfile"));
-            } else if GONE.iter().any(|gone| target.starts_with(gone)) {
-                self.leave(at, "the image has no such folder: its Python lies in /usr and /usr/local");
-            } else if has_dots(&target) {
-                self.leave(at, "a path that leads up again");
-            } else if self.in_the_way(&target, &source) {
-                self.leave(at, "a file and a folder of one name: say in rootfs which it is");
-            } else {
-                self.out.files.insert(target, source);
-            }
-        }
-    }
-
-    /// Whether a file would lie where another file needs a folder.
-    fn in_the_way(&self, target: &str, source: &str) -> bool {
-        let is_file = |source: &str| matches!(self.tree.look(self.path, source), Entry::File(_));
-        let above = |a: &str, b: &str| b.strip_prefix(a).is_some_and(|rest| rest.starts_with('/'));
-        let new_is_file = is_file(source);
-        self.out.files.iter().any(|(other, from)| {
-            (above(other, target) && is_file(from)) || (above(target, other) && new_is_file)
-        })
-    }
-
     fn absolute(&self, path: &str) -> String {
         let workdir = self.out.workdir.as_deref().unwrap_or("/srv/jupyterhub");
         let path = path.strip_prefix("./").unwrap_or(path);
@@ -399,25 +233,7 @@ impl Reader<'_, '_> {
     }
 }
 
-fn path_of<'a>(source: &'a Source<'_>) -> Option<&'a str> {
-    match source {
-        Source::Path(path) => Some(&*path.value),
-        _ => None,
-    }
-}
-
-fn has_dots(path: &str) -> bool {
-    path.split('/').any(|part| part == "..")
-}
-
 fn is_port(text: &str) -> bool {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     number.parse::<u16>().is_ok() && matches!(protocol, "tcp" | "udp" | "sctp")
-}
-
-/// What a Dockerfile sweeps away behind its installers.
-fn is_litter(path: &str) -> bool {
-    ["/var/lib/apt/lists", "/var/cache", "/tmp", "/root/.cache", "/home/jovyan/.cache", "/root/.npm"]
-        .iter()
-        .any(|start| path.starts_with(start))
 }

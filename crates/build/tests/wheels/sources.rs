@@ -1,16 +1,7 @@
 //! Which versions are locked where a project has only sources: pure ones are built, compiled ones give way to
 //! older wheels or are refused, and nobody is moved back in silence.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail at once, and say why they are skipped"
-)]
-
-#[path = "wheels/made.rs"]
-mod made;
-
-use made::{Image, Style, arm64, index_url, sdist, serve, wheel};
+use crate::made::{Image, Style, arm64, index_url, sdist, serve, wheel};
 use perijove_build::lock::RequirementsLock;
 use perijove_build::lock::index::locate::WHEELS;
 use perijove_build::lock::wheels::Upgrade;

@@ -6,8 +6,9 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
-#[path = "wheels/made.rs"]
+mod index;
 mod made;
+mod sources;
 
 use std::process::Command;
 
