@@ -162,6 +162,7 @@ impl Run<'_> {
                 },
                 deadline: self.options.deadline.saturating_sub(self.start.elapsed()),
                 clean_up: false,
+                adopt: Vec::new(),
                 event_on: None,
             };
             let report = awaiter::run(client.clone(), &options, progress, &mut *stop).await?;
