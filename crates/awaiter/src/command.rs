@@ -23,7 +23,7 @@ enum Verb {
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
         #[command(flatten)]
-        arguments: Arguments,
+        arguments: Box<Arguments>,
     },
     /// Sleep until told to end; with --install PATH, put this program there
     Noop {
