@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use perijove_prepull::awaiter::{
-    self, Changes, Error, Options, Outcome, Policy, Progress, Quorum, Report, Target, Verdict, Waits, within,
+    self, Belonging, Changes, Error, Options, Outcome, Policy, Progress, Quorum, Report, Target, Verdict,
+    Waits, within,
 };
 
 /// Where Kubernetes reads why a container ended, unless its specification says another place.
@@ -55,6 +56,10 @@ pub struct Arguments {
     /// Delete the DaemonSets at the end, however it ends
     #[arg(long)]
     pub clean_up: bool,
+    /// Make the object of --event-on the owner of this, so that it goes with it: serviceaccount/NAME, role/NAME or
+    /// rolebinding/NAME
+    #[arg(long, value_name = "KIND/NAME", requires = "event_on")]
+    pub adopt: Vec<Belonging>,
     /// Say on this object by an event how it went
     #[arg(long, value_name = "KIND/NAME[/UID]")]
     pub event_on: Option<Target>,
@@ -86,6 +91,7 @@ impl Arguments {
             policy: Policy { quorum: self.quorum, expect: self.expect, waits, nodes: self.nodes },
             deadline: self.deadline,
             clean_up: self.clean_up,
+            adopt: self.adopt.clone(),
             event_on: self.event_on.clone(),
         }
     }
@@ -96,6 +102,12 @@ impl Arguments {
             return Err(Error::Usage {
                 text: format!("`{}` is no namespace", self.namespace),
                 hint: "a namespace has lower-case letters, digits and - only",
+            });
+        }
+        if !self.adopt.is_empty() && !self.event_on.as_ref().is_some_and(Target::has_uid) {
+            return Err(Error::Usage {
+                text: "--adopt needs the uid of the owner".to_owned(),
+                hint: "give --event-on as KIND/NAME/UID",
             });
         }
         if self.selector.trim().is_empty() {

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
+mod chart;
 mod own;
 mod warm;

@@ -126,13 +126,12 @@ impl Api {
         asked: Asked,
     ) -> Result<Response<Body>, Trouble> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let content =
+            if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let builder =
             Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
-        let builder = if body.is_empty() {
-            builder
-        } else {
-            builder.header(http::header::CONTENT_TYPE, "application/json")
-        };
+        let builder =
+            if body.is_empty() { builder } else { builder.header(http::header::CONTENT_TYPE, content) };
         let request = builder.body(Body::from(body)).map_err(|error| Trouble::passing(error.to_string()))?;
         let answer = tokio::time::timeout(ANSWER, self.client.send(request)).await;
         let response = match answer {

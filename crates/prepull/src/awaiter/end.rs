@@ -32,6 +32,19 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("configmap", "v1", "ConfigMap"),
 ];
 
+impl Target {
+    /// Whether the uid is told: without it, nothing can be owned by the object.
+    pub fn has_uid(&self) -> bool {
+        self.uid.is_some()
+    }
+
+    /// The object as an owner (`metav1.OwnerReference`).
+    pub(super) fn reference(&self) -> Option<serde_json::Value> {
+        let uid = self.uid.as_deref()?;
+        Some(json!({"apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": uid}))
+    }
+}
+
 impl FromStr for Target {
     type Err = String;
 
@@ -129,7 +142,7 @@ pub(super) async fn clean_up(
     (deleted, warnings)
 }
 
-fn words(trouble: Trouble, namespace: &str, what: &str) -> String {
+pub(super) fn words(trouble: Trouble, namespace: &str, what: &str) -> String {
     let why = match trouble {
         Trouble::Denied { asked, message, code } => {
             let error: Error = Trouble::denied(asked, message, code, namespace);

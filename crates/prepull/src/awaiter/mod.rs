@@ -4,6 +4,7 @@
 //! `judge` (what follows; pure, with `reasons`, the table of everything that can be said) → `report`. `run` is the
 //! loop around them, `end` what is done last.
 
+mod adopt;
 pub(crate) mod api;
 mod end;
 mod error;
@@ -24,6 +25,7 @@ mod run;
 mod tests;
 pub(crate) mod watch;
 
+pub use adopt::Belonging;
 pub use api::connect;
 pub use end::Target;
 pub use error::Error;

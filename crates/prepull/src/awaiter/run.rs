@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::adopt::{self, Belonging};
 use super::api::Api;
 use super::end::{self, Target};
 use super::index::{Kind, Observed};
@@ -42,6 +43,8 @@ pub struct Options {
     pub deadline: Duration,
     /// Delete the DaemonSets at the end, however it ends.
     pub clean_up: bool,
+    /// Make the object of `event_on` the owner of these at the end; it has to have its uid.
+    pub adopt: Vec<Belonging>,
     /// Say on this object how it went.
     pub event_on: Option<Target>,
 }
@@ -72,7 +75,11 @@ pub async fn run(
     let (outcome, verdict) = match ended {
         Ok(ended) => ended,
         Err(error) => {
-            let _ = tokio::time::timeout(end::END, end::clean_up(&api, &options.namespace, &sets)).await;
+            let _ = tokio::time::timeout(end::END, async {
+                end::clean_up(&api, &options.namespace, &sets).await;
+                adopted(&api, options).await
+            })
+            .await;
             return Err(error);
         }
     };
@@ -85,7 +92,12 @@ pub async fn run(
             None => Ok(()),
         }
     };
-    let work = async { tokio::join!(end::clean_up(&api, &options.namespace, &sets), event) };
+    let work = async {
+        let ((deleted, mut warnings), said, kept) =
+            tokio::join!(end::clean_up(&api, &options.namespace, &sets), event, adopted(&api, options));
+        warnings.extend(kept);
+        ((deleted, warnings), said)
+    };
     match tokio::time::timeout(end::END, work).await {
         Ok(((deleted, warnings), said)) => {
             report.deleted = deleted;
@@ -99,6 +111,13 @@ pub async fn run(
     }
     report.requests = api.requests();
     Ok(report)
+}
+
+async fn adopted(api: &Api, options: &Options) -> Vec<String> {
+    match &options.event_on {
+        Some(owner) => adopt::adopt(api, &options.namespace, owner, &options.adopt).await,
+        None => Vec::new(),
+    }
 }
 
 async fn wait(

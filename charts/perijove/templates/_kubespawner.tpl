@@ -1,0 +1,388 @@
+{{/*
+KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the settings of a pod
+(`KubeSpawner._load_profile`, `_apply_overrides`), and which images and which place a pod with them has
+(`objects.make_pod`). See _images.tpl for `set`, `out` and states.
+*/}}
+
+{{/* Stands for what a user types in an unlisted choice; a code point for private use. */}}
+{{- define "perijove.any" -}}{{ "\uf8ff" }}{{- end -}}
+
+{{/* Every pod that the profiles can make of `state`. */}}
+{{- define "perijove.profiles" -}}
+{{- $at := . -}}
+{{- $out := dict -}}
+{{- range $index, $profile := .profiles -}}
+{{- $where := printf "%ssingleuser.profileList[%d]" $at.path $index -}}
+{{- $_ := include "perijove.check" (dict "value" $profile "kinds" (list "map") "expected" "a mapping" "at" $where) -}}
+{{- $_ := include "perijove.override" (dict "set" $at.set "of" $profile.kubespawner_override "where" (print $where ".kubespawner_override") "out" $out) -}}
+{{- $states := list (include "perijove.apply" (dict "set" $at.set "state" $at.state "over" $out.value)) -}}
+{{- if $profile.profile_options -}}
+{{- $_ := include "perijove.options" (dict "set" $at.set "of" $profile.profile_options "where" (print $where ".profile_options") "out" $out) -}}
+{{- $options := $out.value -}}
+{{- $_ := include "perijove.combine" (dict "set" $at.set "states" $states "options" $options "out" $out) -}}
+{{- $states = $out.value -}}
+{{- end -}}
+{{- range $_, $state := $states -}}
+{{- $_ := include "perijove.pod" (dict "set" $at.set "state" $state "where" $where) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The overrides of each option's choices, equal ones once, in the order in which options apply. */}}
+{{- define "perijove.options" -}}
+{{- $at := . -}}
+{{- $out := dict -}}
+{{- $_ := include "perijove.check" (dict "value" .of "kinds" (list "map") "expected" "a mapping" "at" .where) -}}
+{{- $options := list -}}
+{{- $names := dict -}}
+{{- range $name, $_ := .of -}}{{- $_ := set $names (include "perijove.natural" $name) $name -}}{{- end -}}
+{{- range $_, $name := $names -}}
+{{- $option := index $at.of $name -}}
+{{- if not (kindIs "invalid" $option) -}}
+{{- $where := printf "%s.%s" $at.where $name -}}
+{{- $_ := include "perijove.check" (dict "value" $option "kinds" (list "map") "expected" "a mapping" "at" $where) -}}
+{{- $_ := include "perijove.check" (dict "value" $option.choices "kinds" (list "map") "expected" "a mapping" "at" (print $where ".choices")) -}}
+{{- $choices := list -}}
+{{- range $key, $choice := $option.choices -}}
+{{- if not (kindIs "invalid" $choice) -}}
+{{- $whereChoice := printf "%s.choices.%s" $where $key -}}
+{{- $_ := include "perijove.check" (dict "value" $choice "kinds" (list "map") "expected" "a mapping" "at" $whereChoice) -}}
+{{- $_ := include "perijove.override" (dict "set" $at.set "of" $choice.kubespawner_override "where" (print $whereChoice ".kubespawner_override") "out" $out) -}}
+{{- if not (has $out.value $choices) -}}{{- $choices = append $choices $out.value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $free := $option.unlisted_choice -}}
+{{- if and (kindIs "map" $free) ($free | default dict).enabled -}}
+{{- $over := $free.kubespawner_override -}}
+{{- if $over -}}{{- $over = toJson $over | replace "{value}" (include "perijove.any" .) | fromJson -}}{{- end -}}
+{{- $_ := include "perijove.override" (dict "set" $at.set "of" $over "where" (print $where ".unlisted_choice.kubespawner_override") "out" $out) -}}
+{{- if not (has $out.value $choices) -}}{{- $choices = append $choices $out.value -}}{{- end -}}
+{{- end -}}
+{{- if $choices -}}{{- $options = append $options $choices -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" $options -}}
+{{- end -}}
+
+{{/*
+The state of every combination of choices, in their order, equal ones once; past 20,000 of each choice by itself, as
+`perijove images` does. `next` and `seen` hold one state each: appending to a list would copy it each time.
+*/}}
+{{- define "perijove.combine" -}}
+{{- $at := . -}}
+{{- $states := .states -}}
+{{- $many := false -}}
+{{- range $choices := .options -}}
+{{- if not $many -}}
+{{- $next := dict -}}
+{{- $seen := dict -}}
+{{- range $_, $state := $states -}}
+{{- if gt (len $next) 20000 -}}{{- $many = true -}}{{- break -}}{{- end -}}
+{{- range $over := $choices -}}
+{{- $made := include "perijove.apply" (dict "set" $at.set "state" $state "over" $over) -}}
+{{- if not (hasKey $seen $made) -}}
+{{- $_ := set $next (printf "%06d" (len $next)) $made -}}
+{{- $_ := set $seen $made "" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $states = $next -}}
+{{- end -}}
+{{- end -}}
+{{- if $many -}}
+{{- $states = .states -}}
+{{- range $choices := .options -}}
+{{- range $over := $choices -}}
+{{- range $state := $at.states -}}
+{{- $states = append $states (include "perijove.apply" (dict "set" $at.set "state" $state "over" $over)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" $states -}}
+{{- end -}}
+
+{{/*
+A key whose order among others is the one in which the hub sees them: Helm writes the values into a Secret with
+go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x` before `10-x`).
+*/}}
+{{- define "perijove.natural" -}}
+{{- range regexFindAll "[0-9]+|[^0-9]" . -1 -}}
+{{- if regexMatch "^[0-9]" . -}}{{ printf "2%20s%04d" (trimAll " " (regexReplaceAll "^0+" . "")) (len .) }}
+{{- else if regexMatch "^\\pL" . -}}{{ print "3" . }}
+{{- else -}}{{ print "1" . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The settings of a `kubespawner_override` that count. */}}
+{{- define "perijove.override" -}}
+{{- $at := . -}}
+{{- $over := dict -}}
+{{- $_ := include "perijove.check" (dict "value" .of "kinds" (list "map") "expected" "a mapping" "at" .where) -}}
+{{- range $name, $value := .of -}}
+{{- if hasKey $at.set.attrs $name -}}
+{{- $_ := include "perijove.checkAttr" (dict "attr" (get $at.set.attrs $name) "value" $value "at" (printf "%s.%s" $at.where $name)) -}}
+{{- $_ := set $over $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" $over -}}
+{{- end -}}
+
+{{/* The state after an override: a dictionary merges into a dictionary, where null removes; all else replaces. */}}
+{{- define "perijove.apply" -}}
+{{- $at := . -}}
+{{- if not .over -}}
+{{- .state -}}
+{{- else -}}
+{{- $settings := fromJson .state -}}
+{{- range $name, $new := .over -}}
+{{- $attr := get $at.set.attrs $name -}}
+{{- $old := index $settings $attr -}}
+{{- if and (kindIs "map" $new) (or (kindIs "map" $old) (kindIs "invalid" $old)) -}}
+{{- $merged := $old | default dict -}}
+{{- $_ := include "perijove.update" (dict "target" $merged "new" $new) -}}
+{{- $_ := set $settings $attr $merged -}}
+{{- else if not (kindIs "invalid" $new) -}}
+{{- $_ := set $settings $attr $new -}}
+{{- else if ne $attr "image" -}}
+{{- $_ := unset $settings $attr -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `recursive_update` of KubeSpawner. */}}
+{{- define "perijove.update" -}}
+{{- $at := . -}}
+{{- range $key, $new := .new -}}
+{{- if kindIs "invalid" $new -}}
+{{- $_ := unset $at.target $key -}}
+{{- else if kindIs "map" $new -}}
+{{- if not (hasKey $at.target $key) -}}{{- $_ := set $at.target $key dict -}}{{- end -}}
+{{- if kindIs "map" (index $at.target $key) -}}
+{{- $_ := include "perijove.update" (dict "target" (index $at.target $key) "new" $new) -}}
+{{- else -}}
+{{- $_ := set $at.target $key (deepCopy $new) -}}
+{{- end -}}
+{{- else -}}
+{{- $_ := set $at.target $key $new -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A field of the pod: `extra_pod_config` says it by either name and replaces the setting, null too. */}}
+{{- define "perijove.field" -}}
+{{- if and .config (or (hasKey .config .camel) (hasKey .config .snake)) -}}
+{{- $value := index .config .camel -}}
+{{- if kindIs "invalid" $value -}}{{- $value = index .config .snake -}}{{- end -}}
+{{- $_ := set .out "value" $value -}}
+{{- else -}}
+{{- $_ := set .out "value" .else -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A pod with the settings of `state` can be started: its images land in its group. */}}
+{{- define "perijove.pod" -}}
+{{- if not (hasKey .set.pods .state) -}}
+{{- $at := . -}}
+{{- $_ := set .set.pods .state "" -}}
+{{- $settings := fromJson .state -}}
+{{- $out := dict -}}
+{{- $_ := include "perijove.group" (dict "set" .set "settings" $settings "out" $out) -}}
+{{- $group := $out.value -}}
+{{- if $group -}}
+{{- $_ := include "perijove.secretNames" (dict "settings" $settings "out" $out) -}}
+{{- $secrets := $out.value -}}
+{{- $used := dict "found" list -}}
+{{- $_ := include "perijove.used" (dict "settings" $settings "used" $used) -}}
+{{- range $one := $used.found -}}
+{{- $_ := include "perijove.image" (merge (dict "set" $at.set "where" $at.where "out" $out) $one) -}}
+{{- if $out.value -}}{{- $_ := include "perijove.land" (dict "set" $at.set "image" $out.value "group" $group "secrets" $secrets) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The images of a pod, in the order in which `perijove images` tells them. */}}
+{{- define "perijove.used" -}}
+{{- $settings := .settings -}}
+{{- $config := $settings.extra_pod_config -}}
+{{- $found := list -}}
+{{- $out := dict -}}
+{{- $lists := list -}}
+{{- if and $config (hasKey $config "containers") -}}
+{{- $lists = append $lists $config.containers -}}
+{{- else -}}
+{{- $own := $settings.extra_container_config -}}
+{{- $image := ($own | default dict).image -}}
+{{- if kindIs "invalid" $image -}}{{- $image = $settings.image -}}{{- end -}}
+{{- $_ := include "perijove.field" (dict "config" $own "camel" "imagePullPolicy" "snake" "image_pull_policy" "else" nil "out" $out) -}}
+{{- if not (kindIs "invalid" $image) -}}
+{{- $found = append $found (dict "text" $image "policy" ($out.value | default $settings.image_pull_policy) "template" false) -}}
+{{- end -}}
+{{- $lists = append $lists $settings.extra_containers -}}
+{{- end -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "initContainers" "snake" "init_containers" "else" $settings.init_containers "out" $out) -}}
+{{- range $containers := append $lists $out.value -}}
+{{- $_ := include "perijove.items" (dict "of" $containers "out" $out) -}}
+{{- range $container := $out.value -}}
+{{- if and (kindIs "map" $container) (not (kindIs "invalid" ($container | default dict).image)) -}}
+{{- $found = append $found (dict "text" $container.image "policy" ($container.imagePullPolicy | default $container.image_pull_policy) "template" true) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- /* Image volumes. */ -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "volumes" "snake" "volumes" "else" $settings.volumes "out" $out) -}}
+{{- $_ := include "perijove.items" (dict "of" $out.value "out" $out) -}}
+{{- range $volume := $out.value -}}
+{{- if kindIs "map" $volume -}}
+{{- if and (kindIs "map" $volume.image) (not (kindIs "invalid" ($volume.image | default dict).reference)) -}}
+{{- $found = append $found (dict "text" $volume.image.reference "policy" $volume.image.pullPolicy "template" true) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .used "found" $found -}}
+{{- end -}}
+
+{{/* The names of a pod's pull secrets: texts or `{name}`; a single text is allowed. */}}
+{{- define "perijove.secretNames" -}}
+{{- $out := dict -}}
+{{- $_ := include "perijove.field" (dict "config" .settings.extra_pod_config "camel" "imagePullSecrets" "snake" "image_pull_secrets" "else" .settings.image_pull_secrets "out" $out) -}}
+{{- $names := list -}}
+{{- if kindIs "string" $out.value -}}
+{{- $names = list $out.value -}}
+{{- else -}}
+{{- $_ := include "perijove.items" (dict "of" $out.value "out" $out) -}}
+{{- range $secret := $out.value -}}
+{{- if kindIs "string" $secret -}}{{- $names = append $names $secret -}}
+{{- else if kindIs "map" $secret -}}{{- if kindIs "string" $secret.name -}}{{- $names = append $names $secret.name -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" (without $names "") -}}
+{{- end -}}
+
+{{/* The group of a pod with these settings, made if there is none; none where only a user's words would tell the place. */}}
+{{- define "perijove.group" -}}
+{{- $placing := toJson (pick .settings "node_selector" "tolerations" "node_affinity_required" "extra_pod_config" "extra_resource_limits" "extra_resource_guarantees") -}}
+{{- if not (hasKey .set.byPlacing $placing) -}}
+{{- $_ := include "perijove.place" . -}}
+{{- $_ := set .set.byPlacing $placing .out.value -}}
+{{- end -}}
+{{- $_ := set .out "value" (get .set.byPlacing $placing) -}}
+{{- end -}}
+
+{{- define "perijove.place" -}}
+{{- $settings := .settings -}}
+{{- $config := $settings.extra_pod_config -}}
+{{- $out := dict -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "nodeSelector" "snake" "node_selector" "else" $settings.node_selector "out" $out) -}}
+{{- $selector := dict -}}
+{{- $any := include "perijove.any" . -}}
+{{- $unknown := false -}}
+{{- if kindIs "map" $out.value -}}
+{{- range $label, $value := $out.value -}}
+{{- if not (or (kindIs "invalid" $value) (kindIs "map" $value) (kindIs "slice" $value)) -}}
+{{- $text := ternary $value (toJson $value) (kindIs "string" $value) -}}
+{{- if or (contains $any $text) (contains $any $label) -}}{{- $unknown = true -}}{{- end -}}
+{{- $_ := set $selector $label $text -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "tolerations" "snake" "tolerations" "else" $settings.tolerations "out" $out) -}}
+{{- $_ := include "perijove.items" (dict "of" $out.value "out" $out) -}}
+{{- $tolerations := $out.value -}}
+{{- $terms := $settings.node_affinity_required -}}
+{{- if and $config (hasKey $config "affinity") -}}
+{{- $affinity := $config.affinity -}}
+{{- range $names := list (list "nodeAffinity" "node_affinity") (list "requiredDuringSchedulingIgnoredDuringExecution" "required_during_scheduling_ignored_during_execution") (list "nodeSelectorTerms" "node_selector_terms") -}}
+{{- $_ := include "perijove.field" (dict "config" $affinity "camel" (first $names) "snake" (last $names) "else" nil "out" $out) -}}
+{{- $affinity = $out.value -}}
+{{- end -}}
+{{- $terms = $affinity -}}
+{{- end -}}
+{{- $_ := include "perijove.items" (dict "of" $terms "out" $out) -}}
+{{- $affinity := $out.value -}}
+{{- $extended := list -}}
+{{- range $resources := list $settings.extra_resource_limits $settings.extra_resource_guarantees -}}
+{{- range $name, $count := $resources -}}
+{{- if and (contains "/" $name) $count (ne (toString $count) "0") -}}{{- $extended = append $extended $name -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $extended = sortAlpha (uniq $extended) -}}
+{{- if $unknown -}}
+{{- $_ := set .out "value" "" -}}
+{{- else -}}
+{{- $taken := list -}}
+{{- range $tolerations -}}{{- $taken = append $taken (toJson .) -}}{{- end -}}
+{{- $wanted := list -}}
+{{- range $affinity -}}{{- $wanted = append $wanted (toJson .) -}}{{- end -}}
+{{- $place := toJson (list $selector (sortAlpha (uniq $taken)) (sortAlpha (uniq $wanted)) $extended) -}}
+{{- if not (hasKey .set.byPlace $place) -}}
+{{- $number := printf "%06d" (len .set.groups) -}}
+{{- $_ := set .set.byPlace $place $number -}}
+{{- $_ := set .set.groups $number (dict "selector" $selector "tolerations" $tolerations "affinity" $affinity "extended" $extended "images" dict "secrets" list) -}}
+{{- end -}}
+{{- $_ := set .out "value" (get .set.byPlace $place) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether a text is an image reference (as crates/oci/src/reference.rs has it). */}}
+{{- define "perijove.isReference" -}}
+{{- $part := "[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*" -}}
+{{- $host := "(?:(?:[A-Za-z0-9-]*[.:][A-Za-z0-9.:\\[\\]-]*|localhost)/)?" -}}
+{{- if regexMatch (printf "^%s%s(?:/%s)*(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@sha(?:256|512):[0-9a-f]+)?$" $host $part $part) . -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The number of an image, kept once however it is spelled; nothing where a user or code would complete its name. */}}
+{{- define "perijove.image" -}}
+{{- $_ := include "perijove.check" (dict "value" .text "kinds" (list "string") "expected" "an image as text" "at" .where) -}}
+{{- $_ := set .out "value" "" -}}
+{{- if not (or (contains (include "perijove.any" .) .text) (hasPrefix "ENC[" .text) (and .template (contains "{" .text))) -}}
+{{- if not (hasKey .set.byName .text) -}}
+{{- if ne "yes" (include "perijove.isReference" .text) -}}
+{{- fail (printf "%s: `%s` is not an image reference: expected [registry/]repository[:tag][@digest] with a lower-case repository" .where .text) -}}
+{{- end -}}
+{{- $normal := include "perijove.normal" .text -}}
+{{- if not (hasKey .set.byName $normal) -}}
+{{- $number := printf "%06d" (len .set.images) -}}
+{{- $_ := set .set.byName $normal $number -}}
+{{- $_ := set .set.images $number (dict "image" .text "policy" "" "placed" false) -}}
+{{- end -}}
+{{- $_ := set .set.byName .text (get .set.byName $normal) -}}
+{{- end -}}
+{{- $number := get .set.byName .text -}}
+{{- $image := index .set.images $number -}}
+{{- $ranks := dict "Always" 1 "IfNotPresent" 2 "Never" 3 -}}
+{{- if and .policy (or (eq $image.policy "") (lt (int (get $ranks .policy | default 4)) (int (get $ranks $image.policy | default 4)))) -}}
+{{- $_ := set $image "policy" .policy -}}
+{{- end -}}
+{{- $_ := set .out "value" $number -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Registry, `library/` and `:latest` written out: equal for equal images. In brackets, apart from what users write. */}}
+{{- define "perijove.normal" -}}
+{{- $registry := "docker.io" -}}
+{{- $rest := . -}}
+{{- $parts := splitn "/" 2 . -}}
+{{- if and (contains "/" .) (or (contains "." $parts._0) (contains ":" $parts._0) (eq "localhost" $parts._0)) -}}
+{{- $registry = $parts._0 -}}
+{{- $rest = $parts._1 -}}
+{{- if has $registry (list "index.docker.io" "registry-1.docker.io") -}}{{- $registry = "docker.io" -}}{{- end -}}
+{{- end -}}
+{{- if and (eq $registry "docker.io") (not (contains "/" (regexReplaceAll "[:@].*" $rest ""))) -}}{{- $rest = print "library/" $rest -}}{{- end -}}
+{{- if not (or (contains ":" $rest) (contains "@" $rest)) -}}{{- $rest = print $rest ":latest" -}}{{- end -}}
+{{- printf "[%s/%s]" $registry $rest -}}
+{{- end -}}
+
+{{/* An image is needed in a group, and pulled with these secrets. */}}
+{{- define "perijove.land" -}}
+{{- $_ := set (index .set.images .image) "placed" true -}}
+{{- $group := index .set.groups .group -}}
+{{- $_ := set $group.images .image "" -}}
+{{- range $secret := .secrets -}}
+{{- if not (has $secret $group.secrets) -}}{{- $_ := set $group "secrets" (append $group.secrets $secret) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
