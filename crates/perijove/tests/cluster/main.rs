@@ -1,7 +1,9 @@
-//! What is done to a cluster, on real ones: three nodes each, the newest Kubernetes and an old one.
+//! What is done to a cluster, on real ones: three nodes each, the newest Kubernetes and an old one. The tests share a
+//! cluster for each version, and each has a namespace of its own.
 
 #![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
+mod awaiter;
 mod chart;
 mod own;
 mod warm;

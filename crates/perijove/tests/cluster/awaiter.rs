@@ -1,0 +1,207 @@
+//! `perijove await` on real nodes: every fault has its verdict, by name, and within its time.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use perijove_prepull::Placement;
+use perijove_prepull::manifests::{Component, Mode, Puller, PullerImage, daemonset};
+use perijove_testkit::cluster::fault::Place;
+use perijove_testkit::cluster::{Cluster, Fault, Namespace, PodSecurity, TestImage, Version, alone, shared};
+use serde_json::{Value, json};
+
+const SELECTOR: &str = "app.kubernetes.io/component=warm-image-puller";
+
+/// A puller of these images on every node.
+fn puller(cluster: &Cluster, namespace: &Namespace<'_>, images: &[&str], secret: Option<&str>) -> Value {
+    let own = cluster.push(&TestImage::pause(), "own", "1");
+    let images: Vec<PullerImage> = images
+        .iter()
+        .map(|image| PullerImage { reference: (*image).to_owned(), pull_policy: None })
+        .collect();
+    let secrets: Vec<String> = secret.map(str::to_owned).into_iter().collect();
+    daemonset(&Puller {
+        instance: "test",
+        namespace: namespace.name(),
+        component: Component::Warm,
+        images: &images,
+        placement: &Placement::default(),
+        tolerations: &[],
+        pull_secrets: &secrets,
+        own_image: &own,
+        mode: Mode::ImageVolumes,
+        priority_class: None,
+    })
+}
+
+fn start(cluster: &Cluster, namespace: &Namespace<'_>, words: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_perijove"))
+        .args(["--format", "json", "await", "--namespace", namespace.name(), "--selector", SELECTOR])
+        .args(words)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Exit code and report.
+fn end(mut child: Child) -> (Option<i32>, Value) {
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    let code = child.wait().unwrap().code();
+    (code, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+fn awaited(cluster: &Cluster, namespace: &Namespace<'_>, words: &[&str]) -> (Option<i32>, Value) {
+    end(start(cluster, namespace, words))
+}
+
+/// The node's state and reason.
+fn node<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let row = report["nodes"].as_array().unwrap().iter().find(|row| row["name"] == name);
+    let row = row.unwrap_or_else(|| panic!("{name}: {report}"));
+    (row["state"].as_str().unwrap(), row["reason"].as_str().unwrap_or_default())
+}
+
+fn data(cluster: &Cluster, name: &str) -> String {
+    cluster.push(&TestImage::data(name), name, "1")
+}
+
+#[test]
+fn nodes_become_warm_with_a_request_a_kind() {
+    let test = "nodes_become_warm_with_a_request_a_kind";
+    let Some(cluster) = shared(test, Version::Newest) else { return };
+    let namespace = cluster.namespace("await-warm", PodSecurity::Restricted);
+    let images = [data(&cluster, "await-a"), data(&cluster, "await-b")];
+    namespace.apply(&puller(&cluster, &namespace, &[&images[0], &images[1]], None));
+    let (code, report) = awaited(&cluster, &namespace, &["--nodes", "--clean-up", "--deadline", "3m"]);
+    assert_eq!((code, &report["result"]), (Some(0), &json!("warm")), "{report}");
+    for n in ["n1", "n2", "n3"] {
+        assert_eq!(node(&report, n).0, "warm", "{report}");
+    }
+    // Told by the kubelets' events.
+    assert!(report["nodes"][0]["images"][0]["size_bytes"].as_u64().is_some(), "{report}");
+    // Four streams and a deletion; the server counts the same.
+    assert_eq!(report["api_requests"], 5, "{report}");
+    let place = namespace.name().to_owned();
+    let asked = cluster.requests(|event| {
+        let ours = event["objectRef"]["namespace"] == place.as_str();
+        ours && !event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("kubectl"))
+    });
+    assert_eq!(asked.len(), 4, "{asked:#?}");
+    assert_eq!(namespace.get(&["daemonsets"])["items"], json!([]));
+}
+
+#[test]
+fn images_that_cannot_come_fail_by_name() {
+    let Some(cluster) = shared("images_that_cannot_come_fail_by_name", Version::Newest) else { return };
+    for (fault, reason) in [
+        (Fault::MissingTag, Some("ImageMissing")),
+        (Fault::WrongSecret, Some("CredentialsRefused")),
+        (Fault::OtherArchitecture, Some("WrongPlatform")),
+        (Fault::NoShell, None),
+    ] {
+        let name = format!("await-{}", fault.name().replace(' ', "-").to_lowercase());
+        let namespace = cluster.namespace(&name, PodSecurity::Restricted);
+        let place = Place { node: 2, namespace: namespace.name(), awaiter: "app=awaiter" };
+        let broken = fault.apply(&cluster, &place);
+        let good = data(&cluster, "await-a");
+        let image = broken.image.as_deref().unwrap();
+        namespace.apply(&puller(&cluster, &namespace, &[&good, image], broken.pull_secret));
+        let (code, report) = awaited(&cluster, &namespace, &["--clean-up", "--deadline", "2m"]);
+        let Some(reason) = reason else {
+            assert_eq!(code, Some(0), "{}: {report}", fault.name());
+            continue;
+        };
+        assert_eq!((code, &report["result"]), (Some(1), &json!("failed")), "{}: {report}", fault.name());
+        let told =
+            report["nodes"].as_array().unwrap().iter().flat_map(|row| row["images"].as_array().unwrap());
+        let told: Vec<_> = told.filter(|cell| cell["state"] == "failed").collect();
+        assert!(
+            !told.is_empty() && told.iter().all(|cell| cell["reason"] == reason && cell["image"] == image),
+            "{report}"
+        );
+        assert_eq!(namespace.get(&["daemonsets"])["items"], json!([]), "cleaned up");
+    }
+}
+
+/// Node 2 in trouble: it is named and left out, and the others are warm.
+#[test]
+fn nodes_in_trouble_are_left_out_by_name() {
+    let Some(cluster) = alone("nodes_in_trouble_are_left_out_by_name", Version::Newest) else { return };
+    for (fault, reasons, words) in [
+        (Fault::NodeOff, "Silent", vec!["--nodes"]),
+        (Fault::Cordoned, "Cordoned", vec!["--nodes"]),
+        (Fault::Tainted, "Tainted", vec!["--nodes"]),
+        (Fault::PodsFull, "Full", vec![]),
+        (Fault::DiskPressure, "DiskPressure", vec![]),
+    ] {
+        let name = format!("await-{}", fault.name().replace(' ', "-").to_lowercase());
+        let namespace = cluster.namespace(&name, PodSecurity::Restricted);
+        let place = Place { node: 2, namespace: namespace.name(), awaiter: "app=awaiter" };
+        let broken = fault.apply(&cluster, &place);
+        broken.wait_until_seen();
+        namespace.apply(&puller(&cluster, &namespace, &[&data(&cluster, "await-a")], None));
+        let words: Vec<&str> = words.into_iter().chain(["--clean-up", "--deadline", "90s"]).collect();
+        let (code, report) = awaited(&cluster, &namespace, &words);
+        assert_eq!((code, &report["result"]), (Some(0), &json!("warm")), "{}: {report}", fault.name());
+        let (state, reason) = node(&report, "n2");
+        assert!(state == "excluded" && reason.starts_with(reasons), "{}: {report}", fault.name());
+        assert_eq!((node(&report, "n1").0, node(&report, "n3").0), ("warm", "warm"));
+        drop(broken);
+        cluster.node(2).wait_until_ready();
+    }
+}
+
+#[test]
+fn an_api_server_that_restarts_costs_nothing() {
+    let Some(cluster) = alone("an_api_server_that_restarts_costs_nothing", Version::Newest) else { return };
+    let namespace = cluster.namespace("await-restart", PodSecurity::Restricted);
+    let place = Place { node: 2, namespace: namespace.name(), awaiter: "app=awaiter" };
+    let (first, second) = (data(&cluster, "await-a"), data(&cluster, "await-b"));
+    namespace.apply(&puller(&cluster, &namespace, &[&first], None));
+    let child = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
+    // And one that is killed meanwhile and started again knows as much.
+    let mut killed = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
+    std::thread::sleep(Duration::from_secs(2));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let broken = Fault::ApiServerRestarted.apply(&cluster, &place);
+    broken.wait_until_seen();
+    drop(broken);
+    cluster.wait_for_api();
+    namespace.apply(&puller(&cluster, &namespace, &[&second], None));
+    let again = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
+    for child in [child, again] {
+        let (code, report) = end(child);
+        assert_eq!((code, report["images"].as_array().map(Vec::len)), (Some(0), Some(2)), "{report}");
+    }
+}
+
+#[test]
+fn what_goes_away_ends_the_run() {
+    let Some(cluster) = shared("what_goes_away_ends_the_run", Version::Newest) else { return };
+    for whole_namespace in [false, true] {
+        let namespace = cluster.namespace(&format!("await-gone-{whole_namespace}"), PodSecurity::Restricted);
+        // It never becomes warm.
+        let nowhere = "127.0.0.1:9/nowhere:1";
+        let made = puller(&cluster, &namespace, &[nowhere], None);
+        namespace.apply(&made);
+        let child = start(&cluster, &namespace, &["--deadline", "2m"]);
+        std::thread::sleep(Duration::from_secs(3));
+        let begun = Instant::now();
+        if whole_namespace {
+            cluster.kubectl(&["delete", "namespace", namespace.name(), "--wait=false"]).text();
+        } else {
+            namespace.kubectl(&["delete", "daemonset", made["metadata"]["name"].as_str().unwrap()]).text();
+        }
+        let (code, report) = end(child);
+        assert_eq!(
+            (code, &report["findings"][0]["reason"]),
+            (Some(1), &json!("DaemonSetDeleted")),
+            "{report}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+}
