@@ -187,11 +187,12 @@ fn race(site: &Site) -> Vec<Raced> {
 /// Whoever was last to look has set the aliases right.
 fn aliases_name_the_greatest(site: &Site) {
     for image in ["0 hub", "0 lab"] {
-        let aliases = site.aliases(image);
-        let builds = site.tags()[image].keys().filter(|tag| tag.contains('-')).cloned().collect::<Vec<_>>();
-        let number = |tag: &str| tag.rsplit_once('-').unwrap().1.parse::<u32>().unwrap();
-        let greatest = builds.iter().max_by_key(|tag| number(tag)).unwrap();
-        assert!(aliases.values().all(|tag| tag == greatest), "{image}: {}", shown(&aliases));
+        let tags = site.tags().remove(image).unwrap();
+        // Not `sha256-…`, a list of referrers where the registry has none of its own.
+        let number = |tag: &String| tag.rsplit_once('-').and_then(|(_, digits)| digits.parse::<u32>().ok());
+        let (_, greatest) = tags.iter().max_by_key(|(tag, _)| number(tag)).unwrap();
+        let mut aliases = tags.iter().filter(|(tag, _)| !tag.contains('-'));
+        assert!(aliases.all(|(_, digest)| digest == greatest), "{image}: {tags:#?}");
     }
 }
 
@@ -251,7 +252,8 @@ fn a_registry_without_a_referee_is_checked() {
     };
     let built: BTreeSet<&String> = raced.iter().flat_map(|r| &r.claimed).map(|(_, digest)| digest).collect();
     assert_eq!(built.len(), 32);
-    assert!(tags.values().flatten().all(|(_, digest)| built.contains(digest)), "of nobody's making");
+    let theirs = |(tag, digest): (&String, &String)| tag.starts_with("sha256-") || built.contains(digest);
+    assert!(tags.values().flatten().all(theirs), "of nobody's making");
     for racer in &raced {
         for tag in &racer.overwritten {
             let (repository, tag) = tag.rsplit_once(':').unwrap();

@@ -212,8 +212,16 @@ fn releases_at_random(site: &Site, trial: u64, referee: bool) {
             left.push(running);
         }
     }
-    for racer in left {
-        let ran = racer.end();
+    for (racer, running) in racers.iter().zip(left) {
+        let mut ran = running.end();
+        // docker-registry writes the links of its store in place: whoever reads one at that moment finds nothing in
+        // it, and is told that a digest is wrong. That run fails, and the next goes on.
+        for _ in 0..3 {
+            if ran.code == Some(0) || referee || !ran.stderr.contains("DIGEST_INVALID") {
+                break;
+            }
+            ran = program(site, racer).run();
+        }
         assert_eq!(ran.code, Some(0), "trial {trial}: {}", ran.stderr);
     }
     for racer in &racers {
