@@ -1,11 +1,12 @@
 //! `perijove await` on real nodes: every fault has its verdict, by name, and within its time.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use perijove_prepull::Placement;
-use perijove_prepull::manifests::{Component, Mode, Puller, PullerImage, daemonset};
+use perijove_prepull::imageset::Placement;
+use perijove_prepull::manifests::{Mode, Pulled, Puller};
 use perijove_testkit::cluster::fault::Place;
 use perijove_testkit::cluster::{Cluster, Fault, Namespace, PodSecurity, TestImage, Version, alone, shared};
 use serde_json::{Value, json};
@@ -13,25 +14,25 @@ use serde_json::{Value, json};
 const SELECTOR: &str = "app.kubernetes.io/component=warm-image-puller";
 
 /// A puller of these images on every node.
-fn puller(cluster: &Cluster, namespace: &Namespace<'_>, images: &[&str], secret: Option<&str>) -> Value {
+fn puller(cluster: &Cluster, images: &[&str], secret: Option<&str>) -> Value {
     let own = cluster.push(&TestImage::pause(), "own", "1");
-    let images: Vec<PullerImage> = images
-        .iter()
-        .map(|image| PullerImage { reference: (*image).to_owned(), pull_policy: None })
-        .collect();
-    let secrets: Vec<String> = secret.map(str::to_owned).into_iter().collect();
-    daemonset(&Puller {
-        instance: "test",
-        namespace: namespace.name(),
-        component: Component::Warm,
-        images: &images,
+    // The last word of the first image: pullers that differ in it are beside each other.
+    let name = images[0].rsplit(['/', ':']).nth(1).unwrap();
+    let labels = [("app.kubernetes.io/component", "warm-image-puller"), ("app", name)];
+    let images = images.iter().map(|image| Pulled { image: (*image).to_owned(), pull_policy: None });
+    let puller = Puller {
+        name,
+        labels: &labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        annotations: &BTreeMap::new(),
         placement: &Placement::default(),
+        only: &[],
         tolerations: &[],
-        pull_secrets: &secrets,
-        own_image: &own,
+        images: &images.collect::<Vec<_>>(),
+        pull_secrets: &secret.map(str::to_owned).into_iter().collect::<Vec<_>>(),
         mode: Mode::ImageVolumes,
-        priority_class: None,
-    })
+        own_image: &own,
+    };
+    puller.daemon_set()
 }
 
 fn start(cluster: &Cluster, namespace: &Namespace<'_>, words: &[&str]) -> Child {
@@ -74,7 +75,7 @@ fn nodes_become_warm_with_a_request_a_kind() {
     let Some(cluster) = shared(test, Version::Newest) else { return };
     let namespace = cluster.namespace("await-warm", PodSecurity::Restricted);
     let images = [data(&cluster, "await-a"), data(&cluster, "await-b")];
-    namespace.apply(&puller(&cluster, &namespace, &[&images[0], &images[1]], None));
+    namespace.apply(&puller(&cluster, &[&images[0], &images[1]], None));
     let (code, report) = awaited(&cluster, &namespace, &["--nodes", "--clean-up", "--deadline", "3m"]);
     assert_eq!((code, &report["result"]), (Some(0), &json!("warm")), "{report}");
     for n in ["n1", "n2", "n3"] {
@@ -108,7 +109,7 @@ fn images_that_cannot_come_fail_by_name() {
         let broken = fault.apply(&cluster, &place);
         let good = data(&cluster, "await-a");
         let image = broken.image.as_deref().unwrap();
-        namespace.apply(&puller(&cluster, &namespace, &[&good, image], broken.pull_secret));
+        namespace.apply(&puller(&cluster, &[&good, image], broken.pull_secret));
         let (code, report) = awaited(&cluster, &namespace, &["--clean-up", "--deadline", "2m"]);
         let Some(reason) = reason else {
             assert_eq!(code, Some(0), "{}: {report}", fault.name());
@@ -142,7 +143,7 @@ fn nodes_in_trouble_are_left_out_by_name() {
         let place = Place { node: 2, namespace: namespace.name(), awaiter: "app=awaiter" };
         let broken = fault.apply(&cluster, &place);
         broken.wait_until_seen();
-        namespace.apply(&puller(&cluster, &namespace, &[&data(&cluster, "await-a")], None));
+        namespace.apply(&puller(&cluster, &[&data(&cluster, "await-a")], None));
         let words: Vec<&str> = words.into_iter().chain(["--clean-up", "--deadline", "90s"]).collect();
         let (code, report) = awaited(&cluster, &namespace, &words);
         assert_eq!((code, &report["result"]), (Some(0), &json!("warm")), "{}: {report}", fault.name());
@@ -160,7 +161,7 @@ fn an_api_server_that_restarts_costs_nothing() {
     let namespace = cluster.namespace("await-restart", PodSecurity::Restricted);
     let place = Place { node: 2, namespace: namespace.name(), awaiter: "app=awaiter" };
     let (first, second) = (data(&cluster, "await-a"), data(&cluster, "await-b"));
-    namespace.apply(&puller(&cluster, &namespace, &[&first], None));
+    namespace.apply(&puller(&cluster, &[&first], None));
     let child = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
     // And one that is killed meanwhile and started again knows as much.
     let mut killed = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
@@ -171,7 +172,7 @@ fn an_api_server_that_restarts_costs_nothing() {
     broken.wait_until_seen();
     drop(broken);
     cluster.wait_for_api();
-    namespace.apply(&puller(&cluster, &namespace, &[&second], None));
+    namespace.apply(&puller(&cluster, &[&second], None));
     let again = start(&cluster, &namespace, &["--expect", "2", "--deadline", "3m"]);
     for child in [child, again] {
         let (code, report) = end(child);
@@ -186,7 +187,7 @@ fn what_goes_away_ends_the_run() {
         let namespace = cluster.namespace(&format!("await-gone-{whole_namespace}"), PodSecurity::Restricted);
         // It never becomes warm.
         let nowhere = "127.0.0.1:9/nowhere:1";
-        let made = puller(&cluster, &namespace, &[nowhere], None);
+        let made = puller(&cluster, &[nowhere], None);
         namespace.apply(&made);
         let child = start(&cluster, &namespace, &["--deadline", "2m"]);
         std::thread::sleep(Duration::from_secs(3));
