@@ -38,8 +38,10 @@ pub(crate) fn common<'s>(
     };
     // Up to here the release of this commit was whole, and what is done now is another: a base has moved since.
     let new = candidates.iter().zip(&*found).filter(|(_, found)| found.is_none());
-    let Some(whole) = new.map(|(candidate, _)| last(candidate)).min() else {
-        return Ok(String::from("0"));
+    let whole = match new.map(|(candidate, _)| last(candidate)).min() {
+        Some(whole) => whole,
+        None if agree(candidates, observed) => return Ok(String::from("0")),
+        None => None,
     };
     let mut common = String::from("0");
     let mut shares = Vec::new();
@@ -65,6 +67,20 @@ pub(crate) fn common<'s>(
         }
     }
     Ok(common)
+}
+
+/// Whether there is a number under which all that this release has put out went out. There is none where it took
+/// the next number after one was lost, and a registry without a referee let others overwrite a tag of that one.
+fn agree(candidates: &[Candidate], observed: &Observed) -> bool {
+    let numbers = candidates.iter().map(|candidate| {
+        let builds = observed.of(candidate).iter().flat_map(|state| &state.builds);
+        let ours = builds.filter(|build| is_ours(candidate, build, observed));
+        let whole = ours.filter(|build| !is_split(candidate, build, observed));
+        whole.map(|build| number(candidate, build)).collect::<Vec<_>>()
+    });
+    let all = numbers.filter(|numbers| !numbers.is_empty());
+    let common = all.reduce(|a, b| a.into_iter().filter(|number| b.contains(number)).collect());
+    common.is_none_or(|common| !common.is_empty())
 }
 
 fn number<'b>(candidate: &Candidate, build: &'b Build) -> Number<'b> {

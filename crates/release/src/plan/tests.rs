@@ -255,6 +255,26 @@ fn plans() {
             &["hub +5.3.0-2 5.3.0,5.3,5,latest"],
         ),
         (
+            "so it is where a tag of the second number was overwritten",
+            &[hub, "lab 4.5.0 new c2"],
+            &[
+                ("hub", &["5.3.0-0 5.3.0-1|5.3.0-1 theirs c9|5.3.0-0 new c2"]),
+                ("lab", &["4.5.0-0 4.5.0-1|4.5.0-1 new c2|4.5.0-0 theirs c8"]),
+            ],
+            true,
+            &["hub +5.3.0-2 5.3.0,5.3,5,latest", "lab +4.5.0-2 4.5.0,4.5,4,latest"],
+        ),
+        (
+            "one that was whole before others came is not released again",
+            &[hub, "lab 4.5.0 new c2"],
+            &[
+                ("hub", &["5.3.0-0 5.3.0-1|5.3.0-1 theirs c9|5.3.0-0 new c2"]),
+                ("lab", &["4.5.0-0 4.5.0-1|4.5.0-1 new c2|4.5.0-0 new c2"]),
+            ],
+            true,
+            &["hub =5.3.0-1 5.3.0,5.3,5,latest", "lab =4.5.0-1 4.5.0,4.5,4,latest"],
+        ),
+        (
             "a base that moved makes a release of its own, after one that was whole",
             &["hub 5.3.0 new c2", "lab 4.5.0 new c2 b2"],
             &[("hub", &["5.3.0-0|5.3.0-0 new c2"]), ("lab", &["4.5.0-0|4.5.0-0 old c2 b1"])],
