@@ -67,9 +67,9 @@ await-image: tools-await build ## the pre-puller's image for amd64 and arm64, as
 	@rm -rf $(AWAIT)
 	@for pair in x86_64:amd64 aarch64:arm64; do \
 	  install -D -m 0755 target/static/$${pair%:*}-unknown-linux-musl/$(SMALL:dev=debug)/perijove-awaiter \
-	    $(AWAIT)/images/await/rootfs.$${pair#*:}/perijove-awaiter || exit 1; done
-	@cp images/await/perijove.toml $(AWAIT)/
-	target/debug/perijove -C $(AWAIT) build await --output oci:$(AWAIT)/oci
+	    $(AWAIT)/images/perijove-await/rootfs.$${pair#*:}/perijove-awaiter || exit 1; done
+	@cp images/perijove-await/perijove.toml $(AWAIT)/
+	target/debug/perijove -C $(AWAIT) build perijove-await --output oci:$(AWAIT)/oci
 
 test: tools-test ## run all tests
 	@echo "==> tests"

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
 
-/// The static program of the image `await`: of `PERIJOVE_AWAITER`, else where `make await-image` leaves it.
+/// The static program of the image `perijove-await`: of `PERIJOVE_AWAITER`, else where `make await-image` leaves it.
 fn program() -> PathBuf {
     let made = || {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        root.join("target/await-image/images/await/rootfs.amd64/perijove-awaiter")
+        root.join("target/await-image/images/perijove-await/rootfs.amd64/perijove-awaiter")
     };
     std::env::var_os("PERIJOVE_AWAITER").map_or_else(made, PathBuf::from)
 }

@@ -30,9 +30,28 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     number(&left).cmp(&number(&right)).then(l.cmp(&r))
 }
 
+/// Entries in that order. It has circles (`10` < `1a` < `2` < `10`), of which the standard library's sorting may make a
+/// panic; Helm's own order within a circle is by chance.
+pub fn sorted<'a, T>(entries: impl Iterator<Item = (&'a String, T)>) -> Vec<(&'a String, T)> {
+    let mut all: Vec<(&String, T)> = Vec::new();
+    for entry in entries {
+        let place = all.partition_point(|other| natural(other.0, entry.0) != Ordering::Greater);
+        all.insert(place, entry);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn circles_are_sorted_somehow() {
+        let circle: Vec<String> =
+            (0..60).flat_map(|n| [format!("{n}"), format!("{n}a"), format!("1{n}b")]).collect();
+        let all = sorted(circle.iter().map(|key| (key, ())));
+        assert_eq!(all.len(), circle.len());
+    }
 
     #[test]
     fn keys_sort_as_helm_writes_them() {

@@ -8,7 +8,7 @@ use super::overrides::{self, Override};
 use crate::Error;
 use crate::imageset::group::Gathered;
 use crate::imageset::node::{Node, Places, Value};
-use crate::imageset::order::natural;
+use crate::imageset::order::sorted;
 use crate::imageset::spawner::{Settings, Store};
 
 /// Combinations of one profile that are followed.
@@ -65,9 +65,7 @@ fn options(
     gathered: &mut Gathered,
 ) -> Result<Vec<Vec<Override>>, Error> {
     let Some(options) = profile.get("profile_options") else { return Ok(Vec::new()) };
-    let mut sorted: Vec<(&String, &Node)> =
-        places.mapping(options)?.iter().filter(|(_, option)| !option.is_null()).collect();
-    sorted.sort_by(|a, b| natural(a.0, b.0));
+    let sorted = sorted(places.mapping(options)?.iter().filter(|(_, option)| !option.is_null()));
     let mut all = Vec::with_capacity(sorted.len());
     for (name, option) in sorted {
         places.mapping(option)?;
