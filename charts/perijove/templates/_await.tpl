@@ -40,7 +40,9 @@ The awaiter: the Job of the hook, and the pod of `helm test`.
 {{- $text := toString . -}}
 {{- $units := dict "h" 3600 "m" 60 "s" 1 -}}
 {{- $unit := regexFind "[hms]$" $text | default "s" -}}
-{{- mul (int (regexFind "^[0-9]+" $text)) (get $units $unit) -}}
+{{- $seconds := mul (int (regexFind "^[0-9]+" $text)) (get $units $unit) -}}
+{{- if gt (int $seconds) 604800 -}}{{- fail (printf "perijove.hook.deadline: %s is longer than a week (168h)" $text) -}}{{- end -}}
+{{- $seconds -}}
 {{- end -}}
 
 {{/* Whether there is anything to wait for. */}}

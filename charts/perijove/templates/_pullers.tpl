@@ -150,6 +150,7 @@ containers:
     imagePullPolicy: {{ . }}
     {{- end }}
     command: [/perijove/noop]
+    workingDir: /
     volumeMounts: [{name: perijove, mountPath: /perijove, readOnly: true}]
     {{- end }}
     securityContext: {{- $security | nindent 6 }}

@@ -81,7 +81,7 @@ impl Puller<'_> {
         let mut volumes = Vec::new();
         let mut init = Vec::new();
         if self.mode == Mode::Noop {
-            volumes.push(json!({"name": "perijove", "emptyDir": {"sizeLimit": "64Mi"}}));
+            volumes.push(json!({"name": "perijove", "emptyDir": {"sizeLimit": "32Mi"}}));
             init.push(container(
                 "install",
                 self.own_image,

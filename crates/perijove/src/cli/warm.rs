@@ -103,13 +103,13 @@ pub async fn run(arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
         Words::ImageVolumes => Some(Mode::ImageVolumes),
         Words::Noop => Some(Mode::Noop),
     };
-    let looked = survey(&cluster, &registries, &groups, arguments.nodes.as_deref(), mode);
+    let looked = survey(&cluster, &registries, &groups, arguments.nodes.as_deref(), &arguments.wave, mode);
     let survey = tokio::select! {
         survey = looked => survey?,
         () = &mut stop => return Err(super::interrupted()),
     };
-    if survey.nodes.as_ref().is_some_and(Vec::is_empty) {
-        return Err(nobody(arguments, &groups));
+    if survey.nodes.as_ref().is_some_and(|nodes| nodes.iter().all(|node| node.groups.is_empty())) {
+        return Err(nobody(arguments, &groups, &survey));
     }
     for line in &survey.unknown {
         ui.warning(line);
@@ -131,6 +131,9 @@ pub async fn run(arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
     let warmed = warm(&client, &cluster, &survey, &groups, &options, &mut matrix, stop).await;
     drop(matrix);
     let warmed = warmed?;
+    if warmed.interrupted {
+        return Err(super::interrupted());
+    }
     let texts: Vec<String> = warmed.waves.iter().map(Report::text).collect();
     ui.result(&texts.join("\n\n"), &json(&warmed, &survey))?;
     match warmed.outcome() {
@@ -166,7 +169,14 @@ fn groups(arguments: &Arguments, ui: &Ui) -> Result<Vec<Group>, CliError> {
     }])
 }
 
-fn nobody(arguments: &Arguments, groups: &[Group]) -> CliError {
+fn nobody(arguments: &Arguments, groups: &[Group], survey: &Survey) -> CliError {
+    let kept_off: Vec<&str> = survey.nodes.iter().flatten().map(|node| node.name.as_str()).collect();
+    if !kept_off.is_empty() {
+        return CliError::failed(
+            format!("taints keep pullers off all of the nodes: {}", kept_off.join(" ")),
+            "users' pods would be kept off, too: add their tolerations to the values (prePuller.extraTolerations for pullers alone)",
+        );
+    }
     match &arguments.nodes {
         Some(selector) => CliError::failed(
             format!("no node that images go to has the labels {selector}"),

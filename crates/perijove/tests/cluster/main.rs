@@ -5,5 +5,6 @@
 
 mod awaiter;
 mod chart;
+mod hook;
 mod own;
 mod warm;

@@ -169,6 +169,11 @@ const BY_MESSAGE: &[(Reason, &[&str])] = &[
             "incorrect username or password",
         ],
     ),
+    // The node's own store, in whose words something is "not found", too.
+    (
+        Reason::PullFailed,
+        &["extraction snapshot", "parent snapshot", "content digest + not found", "failed to extract layer"],
+    ),
     (
         Reason::ImageMissing,
         &[
@@ -235,7 +240,9 @@ pub fn brief(message: &str, limit: usize) -> String {
         let Some((_, cause)) = rest.split_once(" desc = ") else { break };
         text = cause;
     }
+    // A registry chooses some of the words, and a terminal would obey its control characters.
     let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.retain(|c| !c.is_control());
     if line.len() > limit {
         let mut end = limit.saturating_sub('…'.len_utf8());
         while !line.is_char_boundary(end) {

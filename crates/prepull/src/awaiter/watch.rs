@@ -29,6 +29,8 @@ const SILENCE: Duration = Duration::from_secs(150);
 const FIRST: Duration = Duration::from_secs(15);
 /// A role that was made a moment ago may not be known to every API server yet.
 const RIGHTS: Duration = Duration::from_secs(3);
+/// Rights that were there a moment ago: an API server that was started again learns them, and its webhooks, late.
+const RIGHTS_AGAIN: Duration = Duration::from_secs(60);
 /// Between attempts: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(8));
 /// A watch that ends sooner than this did not go well.
@@ -132,9 +134,13 @@ pub(super) async fn follow(
             }
             Err(Ended::Trouble(Trouble::Denied { asked, message, code })) => {
                 let since = *denied.get_or_insert(begun);
-                if since.elapsed() >= RIGHTS {
-                    let error = Trouble::denied(asked, message, code, &source.namespace);
+                let patience = if version.is_some() { RIGHTS_AGAIN } else { RIGHTS };
+                let error = Trouble::denied(asked, message, code, &source.namespace);
+                if since.elapsed() >= patience {
                     let _ = to.send(Message::Denied(error)).await;
+                    return;
+                }
+                if version.is_some() && to.send(Message::Trouble(Some(error.to_string()))).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(RIGHTS / 3).await;

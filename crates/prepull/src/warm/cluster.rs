@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use http_body_util::BodyExt;
@@ -21,6 +22,8 @@ use crate::awaiter::watch::encoded;
 
 /// Bytes of an answer that is read whole.
 const ANSWER: usize = 8 << 20;
+/// An answer that stops for longer has ended.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Attempts at a request that may go through later.
 const ATTEMPTS: u32 = 5;
 
@@ -285,7 +288,11 @@ impl Cluster {
     ) -> Result<(), Trouble> {
         let response = self.api.send(Method::GET, path, Vec::new(), asked).await?;
         let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
+        loop {
+            let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+            let frame =
+                frame.map_err(|_| Trouble::passing(format!("silence for {} s", SILENCE.as_secs())))?;
+            let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| Trouble::passing(error.to_string()))?;
             if let Some(data) = frame.data_ref() {
                 take(data).map_err(Trouble::passing)?;
@@ -309,5 +316,5 @@ impl Cluster {
 }
 
 async fn pause(attempt: u32) {
-    tokio::time::sleep(std::time::Duration::from_millis(100 << attempt)).await;
+    tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
 }

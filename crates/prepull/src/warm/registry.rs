@@ -43,12 +43,22 @@ pub async fn contents(
 
 /// The contents of images that nodes have, of the repositories that images are wanted from: their layers are likely
 /// to be shared. `names` are `registry/repository@digest`; what cannot be had is left out.
-pub async fn older(client: &Client, names: &BTreeSet<String>) -> BTreeMap<String, Contents> {
+///
+/// A name may be an index: then the layers of all `platforms` count, of which a node has those of its own.
+pub async fn older(
+    client: &Client,
+    names: &BTreeSet<String>,
+    platforms: &BTreeSet<String>,
+) -> BTreeMap<String, Contents> {
     let one = |name: String| async move {
         let reference: Reference = name.parse().ok()?;
-        let found = client.image(&reference, &Platform::host()).await.ok();
-        let (image, _) = found?;
-        Some((name, read(Vec::new(), &image.bytes).ok()?))
+        let mut all = Contents::default();
+        for platform in platforms.iter().filter_map(|platform| platform.parse::<Platform>().ok()) {
+            if let Ok((image, _)) = client.image(&reference, &platform).await {
+                all.blobs.extend(read(Vec::new(), &image.bytes).ok()?.blobs);
+            }
+        }
+        Some((name, all))
     };
     let names = names.iter().take(OLDER).cloned();
     let found: Vec<Option<(String, Contents)>> =

@@ -9,9 +9,9 @@ use kube::Client;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Group;
 use super::cluster::Cluster;
 use super::survey::{Survey, only};
-use super::{Group, Waves};
 use crate::awaiter::{self, Error, Outcome, Policy, Progress, Quorum, Report};
 use crate::imageset::Placement;
 use crate::manifests::Puller;
@@ -31,7 +31,7 @@ pub struct Options {
     /// For the whole run.
     pub deadline: Duration,
     /// Which nodes go first.
-    pub waves: Waves,
+    pub waves: super::Waves,
     /// Whether nodes were selected: then only those of the survey get pullers.
     pub selected: bool,
     /// Nodes of each wave that must be warm.
@@ -49,12 +49,15 @@ pub struct Warmed {
     pub planned: usize,
     /// What was not deleted at the end, and why.
     pub left: Vec<String>,
+    /// Whether it was told to stop before a wave was judged.
+    pub interrupted: bool,
 }
 
 impl Warmed {
-    /// Of the last wave: the first that does not go well ends the run.
+    /// Of the last wave: the first that does not go well ends the run. A run that has made nothing has warmed nothing.
     pub fn outcome(&self) -> Outcome {
-        self.waves.last().map_or(Outcome::Warm, |report| report.outcome)
+        let last = self.waves.last().map_or(Outcome::Failed, |report| report.outcome);
+        if self.interrupted { Outcome::Failed } else { last }
     }
 }
 
@@ -74,21 +77,36 @@ pub async fn run(
 ) -> Result<Warmed, Error> {
     let mut stop = pin!(stop);
     let run = Run { id: id(), cluster, survey, groups, options, start: Instant::now() };
-    for line in run.sweep().await? {
+    let swept = tokio::select! {
+        swept = run.sweep() => swept?,
+        () = &mut stop => return Ok(Warmed { waves: Vec::new(), planned: 0, left: Vec::new(), interrupted: true }),
+    };
+    for line in swept {
         progress.note(&line);
     }
     let mut made = Vec::new();
     let result = run.waves(client, &mut made, progress, &mut stop).await;
-    // Twice: a Ctrl-C during the deletions must not leave them half done, but a dead server must not hold on for ever.
+    // A second Ctrl-C must not leave the deletions half done, and a dead server must not hold on for ever.
     let left = match tokio::time::timeout(CLEAN_UP, run.delete(&made)).await {
         Ok(left) => left,
-        Err(_) => made.iter().map(|name| format!("{name}: the API server did not answer in time")).collect(),
+        Err(_) => made
+            .iter()
+            .map(|name| (name.clone(), "the API server did not answer in time".to_owned()))
+            .collect(),
     };
+    let left: Vec<String> = left.into_iter().map(|(name, why)| format!("{name}: {why}")).collect();
     for line in &left {
         progress.note(&format!("not deleted: DaemonSet {line}"));
     }
-    let (waves, planned) = result?;
-    Ok(Warmed { waves, planned, left })
+    let Waves { reports, planned, interrupted } = result?;
+    Ok(Warmed { waves: reports, planned, left, interrupted })
+}
+
+/// What came of the waves.
+struct Waves {
+    reports: Vec<Report>,
+    planned: usize,
+    interrupted: bool,
 }
 
 struct Run<'a> {
@@ -134,7 +152,7 @@ impl Run<'_> {
         made: &mut Vec<String>,
         progress: &mut dyn Progress,
         stop: &mut std::pin::Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(Vec<Report>, usize), Error> {
+    ) -> Result<Waves, Error> {
         let waves = self.split();
         let mut reports = Vec::new();
         for (number, wave) in waves.iter().enumerate() {
@@ -142,11 +160,12 @@ impl Run<'_> {
                 let nodes = wave.as_ref().map_or(0, Vec::len);
                 progress.note(&format!("wave {} of {}: {nodes} nodes", number + 1, waves.len()));
             }
+            let left = self.options.deadline.saturating_sub(self.start.elapsed());
             let before = made.len();
             let labels = self.labels(number);
             let expected = tokio::select! {
-                made = self.make(wave.as_deref(), &labels, made) => made?,
-                () = &mut *stop => return Ok((reports, waves.len())),
+                made = self.make(number, wave.as_deref(), &labels, made) => made?,
+                () = &mut *stop => return Ok(Waves { reports, planned: waves.len(), interrupted: true }),
             };
             if expected == 0 {
                 continue;
@@ -155,12 +174,12 @@ impl Run<'_> {
                 namespace: self.cluster.namespace().to_owned(),
                 selector: selector(&labels),
                 policy: Policy {
-                    quorum: self.options.quorum,
+                    quorum: self.quorum(wave.as_deref()),
                     expect: expected,
                     nodes: self.survey.nodes.is_some(),
                     ..Policy::default()
                 },
-                deadline: self.options.deadline.saturating_sub(self.start.elapsed()),
+                deadline: left,
                 clean_up: false,
                 adopt: Vec::new(),
                 event_on: None,
@@ -173,15 +192,23 @@ impl Run<'_> {
             }
             // A node has few places for pods: those of a wave that is warm make room.
             let done = made.split_off(before);
-            made.extend(self.delete(&done).await);
+            made.extend(self.delete(&done).await.into_iter().map(|(name, _)| name));
         }
-        Ok((reports, waves.len()))
+        Ok(Waves { reports, planned: waves.len(), interrupted: false })
+    }
+
+    /// Of a wave that has fewer nodes than are asked for, all.
+    fn quorum(&self, wave: Option<&[String]>) -> Quorum {
+        match (self.options.quorum, wave) {
+            (Quorum::Nodes(nodes), Some(wave)) => Quorum::Nodes(nodes.min(wave.len())),
+            (quorum, _) => quorum,
+        }
     }
 
     /// The hostnames of each wave; no list for one wave of all nodes there are.
     fn split(&self) -> Vec<Option<Vec<String>>> {
         let Some(nodes) = &self.survey.nodes else { return vec![None] };
-        if self.options.waves == Waves::default() && !self.options.selected {
+        if self.options.waves == super::Waves::default() && !self.options.selected {
             return vec![None];
         }
         // Nodes that are likely to be left out are no proof of anything: they come last.
@@ -202,6 +229,7 @@ impl Run<'_> {
     /// Makes a puller for each group that has nodes in the wave, and says how many.
     async fn make(
         &self,
+        wave_number: usize,
         wave: Option<&[String]>,
         labels: &BTreeMap<String, String>,
         made: &mut Vec<String>,
@@ -220,7 +248,7 @@ impl Run<'_> {
             }) {
                 continue;
             }
-            let name = format!("perijove-warm-{}-{number}-{}", self.id, made.len());
+            let name = format!("perijove-warm-{}-{wave_number}-{number}", self.id);
             let mut labels = labels.clone();
             labels.insert("perijove.jupyter.org/image-set".to_owned(), hash(&format!("{name} {group:?}")));
             let with = Puller {
@@ -256,11 +284,11 @@ impl Run<'_> {
     }
 
     /// Gives those that are there still, and why.
-    async fn delete(&self, names: &[String]) -> Vec<String> {
+    async fn delete(&self, names: &[String]) -> Vec<(String, String)> {
         let mut left = Vec::new();
         for name in names {
             if let Err(error) = self.cluster.delete(name).await {
-                left.push(format!("{name}: {error}"));
+                left.push((name.clone(), error.to_string()));
             }
         }
         left

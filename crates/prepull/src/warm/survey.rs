@@ -1,6 +1,7 @@
 //! What there is before anything is made: the cluster's version, its nodes and what each of them is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use perijove_oci::client::Client as Registries;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, NodeObject};
 use super::plan::{NodeFacts, NodePlan, Wanted, plan};
-use super::{Group, registry};
+use super::{Group, Waves, registry};
 use crate::awaiter::Error;
 use crate::awaiter::model::PodSpec;
 use crate::awaiter::nodes::{lands, selects};
@@ -18,6 +19,8 @@ use crate::manifests::Mode;
 
 /// Kubelets that are asked for their disks at a time.
 const AT_ONCE: usize = 16;
+/// For all of them: kubelets that the API server cannot reach are waited for no longer.
+const DISKS: Duration = Duration::from_secs(15);
 /// Bytes a second that a node pulls, where the cluster has not shown another figure.
 pub const ASSUMED_RATE: f64 = 50e6;
 /// Image volumes are on by default from this version.
@@ -79,12 +82,13 @@ impl Survey {
 /// Looks at the cluster and the registries. `selector` is a label selector of nodes, as for kubectl.
 ///
 /// # Errors
-/// Where the cluster does not answer; where nodes are selected and the account may not list them.
+/// Where the cluster does not answer; where nodes are selected or go in waves, and the account may not list them.
 pub async fn survey(
     cluster: &Cluster,
     registries: &Registries,
     groups: &[Group],
     selector: Option<&str>,
+    waves: &Waves,
     mode: Option<Mode>,
 ) -> Result<Survey, Error> {
     let kubernetes = cluster.version().await?;
@@ -99,7 +103,7 @@ pub async fn survey(
     };
     let nodes = match cluster.nodes(selector).await {
         Ok(nodes) => nodes,
-        Err(error @ Error::Denied { code: 403, .. }) if selector.is_none() => {
+        Err(error @ Error::Denied { code: 403, .. }) if selector.is_none() && *waves == Waves::default() => {
             survey.unknown.push(format!("{error}: what nodes are missing is not known beforehand"));
             return Ok(survey);
         }
@@ -113,8 +117,9 @@ pub async fn survey(
     }
     let (wanted, unknown) = wanted(registries, groups, &surveyed, &kept).await;
     survey.unknown.extend(unknown);
-    let facts: Vec<NodeFacts> =
-        stream::iter(kept.iter().map(|node| facts(cluster, node))).buffered(AT_ONCE).collect().await;
+    let until = tokio::time::Instant::now() + DISKS;
+    let facts = stream::iter(kept.iter().map(|node| facts(cluster, node, until))).buffered(AT_ONCE);
+    let facts: Vec<NodeFacts> = facts.collect().await;
     if facts.iter().all(|facts| facts.disk.is_none()) && !facts.is_empty() {
         survey.unknown.push("no kubelet tells how full its disk is (get nodes/proxy is needed)".to_owned());
     }
@@ -124,7 +129,8 @@ pub async fn survey(
     };
     let older: BTreeSet<String> =
         facts.iter().flat_map(|facts| &facts.images).filter(is_of_interest).cloned().collect();
-    survey.plans = plan(&facts, &wanted, &registry::older(registries, &older).await);
+    let platforms = facts.iter().map(|facts| facts.platform.clone()).collect();
+    survey.plans = plan(&facts, &wanted, &registry::older(registries, &older, &platforms).await);
     survey.nodes = Some(surveyed);
     Ok(survey)
 }
@@ -210,11 +216,12 @@ fn platform(object: &NodeObject) -> String {
     format!("{}/{}", info.operating_system, info.architecture)
 }
 
-async fn facts(cluster: &Cluster, object: &NodeObject) -> NodeFacts {
+async fn facts(cluster: &Cluster, object: &NodeObject, until: tokio::time::Instant) -> NodeFacts {
     let listed = object.status.images.iter().flatten().filter_map(|image| image.names.as_ref()).flatten();
     let images =
         listed.filter_map(|name| name.parse().ok()).map(|reference| normalized(&reference)).collect();
-    let disk = if object.is_ready() { cluster.disk(&object.metadata.name).await } else { None };
+    let disk = tokio::time::timeout_at(until, cluster.disk(&object.metadata.name));
+    let disk = if object.is_ready() { disk.await.ok().flatten() } else { None };
     NodeFacts { name: object.metadata.name.to_string(), platform: platform(object), images, disk }
 }
 
