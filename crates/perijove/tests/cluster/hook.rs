@@ -73,11 +73,8 @@ impl<'a> Hub<'a> {
     }
 
     fn wait_for_nothing_left(&self) {
-        self.cluster.wait("nothing to be left of the upgrade", || {
-            let left = self.temporary();
-            eprintln!("left: {left:?}");
-            left.is_empty().then_some(())
-        });
+        let gone = || self.temporary().is_empty().then_some(());
+        self.cluster.wait("nothing to be left of the upgrade", gone);
     }
 }
 
