@@ -74,7 +74,8 @@ fn nodes_become_warm_with_a_request_a_kind() {
     let test = "nodes_become_warm_with_a_request_a_kind";
     let Some(cluster) = shared(test, Version::Newest) else { return };
     let namespace = cluster.namespace("await-warm", PodSecurity::Restricted);
-    let images = [data(&cluster, "await-a"), data(&cluster, "await-b")];
+    // Of no other test: what a node has already is not pulled, and nothing is told of its size.
+    let images = [data(&cluster, "await-pulled-a"), data(&cluster, "await-pulled-b")];
     namespace.apply(&puller(&cluster, &[&images[0], &images[1]], None));
     let (code, report) = awaited(&cluster, &namespace, &["--nodes", "--clean-up", "--deadline", "3m"]);
     assert_eq!((code, &report["result"]), (Some(0), &json!("warm")), "{report}");
