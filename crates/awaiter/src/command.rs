@@ -62,12 +62,7 @@ pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let stop = async {
-        if ended_by_signal().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    match runtime.block_on(perijove_awaiter::run(&arguments, say, stop)) {
+    match runtime.block_on(perijove_awaiter::run(&arguments, say, ended_by_signal())) {
         Ok(ended) => print(format, &ended),
         Err(error) => {
             say(&format!("error: {error}\nhint: {}", error.hint()));

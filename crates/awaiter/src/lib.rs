@@ -207,17 +207,13 @@ impl<F: FnMut(&str)> Progress for Lines<F> {
     }
 }
 
-/// Ready when the process is told to end: SIGTERM or SIGINT.
-///
-/// # Errors
-/// Where the system lets no process ask for signals.
-pub async fn ended_by_signal() -> Result<(), std::io::Error> {
+/// Ready when the process is told to end: SIGTERM or SIGINT. Never, where the system lets no process ask for signals.
+pub async fn ended_by_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return std::future::pending().await };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    Ok(())
 }

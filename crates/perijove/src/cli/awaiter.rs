@@ -8,12 +8,7 @@ use super::error::CliError;
 use crate::ui::Ui;
 
 pub async fn run(arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
-    let stop = async {
-        if ended_by_signal().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let ended = perijove_awaiter::run(arguments, |line| ui.status(line), stop).await?;
+    let ended = perijove_awaiter::run(arguments, |line| ui.status(line), ended_by_signal()).await?;
     for warning in &ended.warnings {
         ui.warning(warning);
     }

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use perijove_awaiter::ended_by_signal;
 use perijove_build::lock::image;
 use perijove_build::{Builder, Built, Config};
 use perijove_oci::{Platform, Reference};
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::error::CliError;
 use super::test;
-use super::{Global, Outcome, ended, repository};
+use super::{Global, Outcome, repository};
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
 use crate::{compiled, embedded};
@@ -59,7 +60,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         builder.revision = None;
         let repo = registry.repository(IMAGE)?;
         // One listener from here on: a Ctrl-C between two steps is kept for the next.
-        let mut ended = pin!(ended());
+        let mut ended = pin!(ended_by_signal());
         let folder = state.join("demo");
         let ready = tokio::select! {
             ready = release(&builder, &engine, &repo, &folder, ui) => ready?,
@@ -74,7 +75,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     // A check's container ends with the check, but is gone a little later. Whoever presses Ctrl-C again waits no more.
     tokio::select! {
         () = engine.idle() => {}
-        () = ended() => {}
+        () = ended_by_signal() => {}
     }
     registry.stop().await;
     result.map(|()| Outcome::Done)

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::builder::{OsStr, Resettable};
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use perijove_awaiter::ended_by_signal;
 use perijove_build::Config;
 use perijove_build::lock::journal;
 
@@ -143,7 +144,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             runtime.block_on(async {
                 tokio::select! {
                     result = dispatch(arguments.verb, global, &ui) => result,
-                    () = ended(), if !serves => Err(interrupted()),
+                    () = ended_by_signal(), if !serves => Err(interrupted()),
                 }
             })
         });
@@ -197,16 +198,6 @@ fn words_color(words: &[OsString], variable: Option<&str>) -> ColorChoice {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ => ColorChoice::Auto,
-    }
-}
-
-/// Ready when the user presses Ctrl-C or the system asks the program to end.
-async fn ended() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }
 

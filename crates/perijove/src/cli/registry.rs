@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use perijove_awaiter::ended_by_signal;
 use perijove_registry::auth::Access;
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Collect, Mount, Server, Settings, TlsFiles};
 
 use super::error::CliError;
-use super::{Global, Outcome, ended};
+use super::{Global, Outcome};
 use crate::ui::Ui;
 
 /// What can be done with the registry.
@@ -100,6 +101,6 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     let address = format!("{scheme}://{}", server.local_addr());
     ui.result(&address, &serde_json::json!({ "address": address }))?;
     std::io::stdout().flush()?;
-    server.run(ended()).await;
+    server.run(ended_by_signal()).await;
     Ok(Outcome::Done)
 }

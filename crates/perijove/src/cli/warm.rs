@@ -89,12 +89,7 @@ pub async fn run(arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
     let _: Reference = arguments.puller_image.parse().map_err(|error| {
         CliError::usage(format!("--puller-image: {error}"), "name the image as registry/name:tag")
     })?;
-    let stop = async {
-        if ended_by_signal().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let mut stop = std::pin::pin!(stop);
+    let mut stop = std::pin::pin!(ended_by_signal());
     let client = awaiter::connect().await?;
     let cluster = Cluster::new(&client, arguments.namespace.as_deref());
     let registries = Registries::new(ui.reporter())?;
