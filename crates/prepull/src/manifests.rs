@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::imageset::Placement;
+use crate::imageset::{ImageSet, Placement};
 
 /// The program that pullers run, and the awaiter's: one image.
 pub const OWN_IMAGE: &str = concat!("quay.io/jupyterhub/perijove-await:", env!("CARGO_PKG_VERSION"));
@@ -36,6 +36,42 @@ pub struct Pulled {
     pub pull_policy: Option<String>,
 }
 
+/// Images for the same nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// Which nodes.
+    pub placement: Placement,
+    /// The images, in the order in which they are pulled.
+    pub images: Vec<Pulled>,
+    /// Secrets that they are pulled with.
+    pub pull_secrets: Vec<String>,
+    /// Tolerations of its puller beyond those of its pods.
+    pub tolerations: Vec<Value>,
+}
+
+impl Group {
+    /// The groups of an image set that have images.
+    pub fn of(set: &ImageSet) -> Vec<Group> {
+        let policy = |image: &String| {
+            let known = set.images.iter().find(|one| one.image == *image);
+            known.and_then(|one| one.pull_policy.clone())
+        };
+        let groups = set.groups.iter().filter(|group| !group.images.is_empty());
+        groups
+            .map(|group| Group {
+                placement: group.placement.clone(),
+                images: group
+                    .images
+                    .iter()
+                    .map(|image| Pulled { image: image.clone(), pull_policy: policy(image) })
+                    .collect(),
+                pull_secrets: group.pull_secrets.clone(),
+                tolerations: set.puller_tolerations.clone(),
+            })
+            .collect()
+    }
+}
+
 /// A puller.
 #[derive(Clone, Debug)]
 pub struct Puller<'a> {
@@ -45,16 +81,10 @@ pub struct Puller<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Annotations of the DaemonSet.
     pub annotations: &'a BTreeMap<String, String>,
-    /// Which nodes.
-    pub placement: &'a Placement,
+    /// What to which nodes.
+    pub group: &'a Group,
     /// Requirements that each node meets besides (core/v1 NodeSelectorRequirement).
     pub only: &'a [Value],
-    /// Tolerations besides those of the placement.
-    pub tolerations: &'a [Value],
-    /// The images, in the order in which they are pulled.
-    pub images: &'a [Pulled],
-    /// Secrets that they are pulled with.
-    pub pull_secrets: &'a [String],
     /// How.
     pub mode: Mode,
     /// [`OWN_IMAGE`], or a copy of it.
@@ -77,7 +107,8 @@ impl Puller<'_> {
         })
     }
 
-    fn pod(&self) -> Value {
+    /// The pod (core/v1 PodSpec).
+    pub fn pod(&self) -> Value {
         let mut volumes = Vec::new();
         let mut init = Vec::new();
         if self.mode == Mode::Noop {
@@ -92,7 +123,7 @@ impl Puller<'_> {
             ));
         }
         let mut containers = Vec::new();
-        for (number, pulled) in self.images.iter().enumerate() {
+        for (number, pulled) in self.group.images.iter().enumerate() {
             let name = format!("image-{number}");
             let policy = |object: &mut Value, field: &str| {
                 if let Some(policy) = &pulled.pull_policy {
@@ -118,7 +149,7 @@ impl Puller<'_> {
                 }
             }
         }
-        let secrets: Vec<Value> = self.pull_secrets.iter().map(|name| json!({"name": name})).collect();
+        let secrets: Vec<Value> = self.group.pull_secrets.iter().map(|name| json!({"name": name})).collect();
         let mut pod = json!({
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
@@ -127,7 +158,7 @@ impl Puller<'_> {
                 "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "nodeSelector": self.placement.node_selector,
+            "nodeSelector": self.group.placement.node_selector,
             "tolerations": self.tolerations(),
             "imagePullSecrets": secrets,
             "initContainers": init,
@@ -144,12 +175,12 @@ impl Puller<'_> {
     }
 
     fn tolerations(&self) -> Vec<Value> {
-        let placement = self.placement;
+        let Group { placement, tolerations, .. } = self.group;
         let of_resources = placement.extended_resources.iter().map(String::as_str);
         let keys = of_resources.chain(NEW_OR_LOST.iter().copied());
         let by_key = keys.map(|key| json!({"key": key, "operator": "Exists"}));
         let mut all: Vec<Value> = Vec::new();
-        for toleration in placement.tolerations.iter().chain(self.tolerations).cloned().chain(by_key) {
+        for toleration in placement.tolerations.iter().chain(tolerations).cloned().chain(by_key) {
             if !all.contains(&toleration) {
                 all.push(toleration);
             }
@@ -159,10 +190,11 @@ impl Puller<'_> {
 
     /// Any of the terms is enough, so each has to ask for what every node meets.
     fn terms(&self) -> Vec<Value> {
+        let affinity = &self.group.placement.affinity;
         if self.only.is_empty() {
-            return self.placement.affinity.clone();
+            return affinity.clone();
         }
-        if self.placement.affinity.is_empty() {
+        if affinity.is_empty() {
             return vec![json!({"matchExpressions": self.only})];
         }
         let with_only = |term: &Value| {
@@ -175,7 +207,7 @@ impl Puller<'_> {
             }
             term
         };
-        self.placement.affinity.iter().map(with_only).collect()
+        affinity.iter().map(with_only).collect()
     }
 }
 
@@ -210,21 +242,24 @@ mod tests {
     use crate::awaiter::images::images_of;
     use crate::awaiter::model::DaemonSet;
 
-    fn puller(mode: Mode, placement: &Placement, only: &[Value]) -> Value {
+    fn puller(mode: Mode, placement: Placement, only: &[Value]) -> Value {
         let labels = BTreeMap::from([("app.kubernetes.io/name".to_owned(), "perijove".to_owned())]);
         let images = [("lab:1", None), ("r:2", Some("Always"))].map(|(image, policy)| Pulled {
             image: image.to_owned(),
             pull_policy: policy.map(str::to_owned),
         });
+        let group = Group {
+            placement,
+            images: images.into(),
+            pull_secrets: vec!["regcred".to_owned()],
+            tolerations: vec![json!({"key": "dedicated", "operator": "Exists"})],
+        };
         let puller = Puller {
             name: "warm-1",
             labels: &labels,
             annotations: &BTreeMap::new(),
-            placement,
+            group: &group,
             only,
-            tolerations: &[json!({"key": "dedicated", "operator": "Exists"})],
-            images: &images,
-            pull_secrets: &["regcred".to_owned()],
             mode,
             own_image: "own:1",
         };
@@ -234,7 +269,7 @@ mod tests {
     #[test]
     fn the_awaiter_reads_which_container_stands_for_which_image() {
         for mode in [Mode::ImageVolumes, Mode::Noop] {
-            let set: DaemonSet = serde_json::from_value(puller(mode, &Placement::default(), &[])).unwrap();
+            let set: DaemonSet = serde_json::from_value(puller(mode, Placement::default(), &[])).unwrap();
             let found: Vec<(String, String)> = images_of(&set.spec.template.spec)
                 .into_iter()
                 .map(|one| (one.container.to_string(), one.image.to_string()))
@@ -250,7 +285,7 @@ mod tests {
         let only = [json!({"key": "pool", "operator": "Exists"})];
         let terms = |affinity: Vec<Value>| {
             let placement = Placement { affinity, ..Placement::default() };
-            let set = puller(Mode::Noop, &placement, &only);
+            let set = puller(Mode::Noop, placement, &only);
             let path = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
             set.pointer(path).cloned().unwrap_or_default()
         };
@@ -269,7 +304,7 @@ mod tests {
             ..Placement::default()
         };
         for (name, mode) in [("image_volumes", Mode::ImageVolumes), ("noop", Mode::Noop)] {
-            let set = puller(mode, &placement, &[]);
+            let set = puller(mode, placement.clone(), &[]);
             insta::assert_snapshot!(name, serde_json::to_string_pretty(&set).unwrap());
         }
     }

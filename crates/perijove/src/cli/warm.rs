@@ -9,9 +9,9 @@ use perijove_awaiter::{duration, ended_by_signal};
 use perijove_oci::client::Client as Registries;
 use perijove_oci::reference::Reference;
 use perijove_prepull::awaiter::{self, Outcome as Ended, Quorum, Report};
-use perijove_prepull::manifests::{Mode, OWN_IMAGE, Pulled};
+use perijove_prepull::manifests::{Group, Mode, OWN_IMAGE, Pulled};
 use perijove_prepull::warm::{
-    Cluster, Fit, Group, Have, NodePlan, Options, Survey, Warmed, Waves, run as warm, survey,
+    Cluster, Fit, Have, NodePlan, Options, Survey, Warmed, Waves, run as warm, survey,
 };
 use perijove_prepull::{Options as SetOptions, ValuesFile, image_set};
 use serde_json::{Value, json};

@@ -5,8 +5,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use perijove_prepull::imageset::Placement;
-use perijove_prepull::manifests::{Mode, Pulled, Puller};
+use perijove_prepull::manifests::{Group, Mode, Pulled, Puller};
 use perijove_testkit::cluster::fault::Place;
 use perijove_testkit::cluster::{Cluster, Fault, Namespace, PodSecurity, TestImage, Version, alone, shared};
 use serde_json::{Value, json};
@@ -20,15 +19,17 @@ fn puller(cluster: &Cluster, images: &[&str], secret: Option<&str>) -> Value {
     let name = images[0].rsplit(['/', ':']).nth(1).unwrap();
     let labels = [("app.kubernetes.io/component", "warm-image-puller"), ("app", name)];
     let images = images.iter().map(|image| Pulled { image: (*image).to_owned(), pull_policy: None });
+    let group = Group {
+        images: images.collect(),
+        pull_secrets: secret.map(str::to_owned).into_iter().collect(),
+        ..Group::default()
+    };
     let puller = Puller {
         name,
         labels: &labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         annotations: &BTreeMap::new(),
-        placement: &Placement::default(),
+        group: &group,
         only: &[],
-        tolerations: &[],
-        images: &images.collect::<Vec<_>>(),
-        pull_secrets: &secret.map(str::to_owned).into_iter().collect::<Vec<_>>(),
         mode: Mode::ImageVolumes,
         own_image: &own,
     };

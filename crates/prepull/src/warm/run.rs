@@ -9,12 +9,10 @@ use kube::Client;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Group;
 use super::cluster::Cluster;
 use super::survey::{Survey, only};
 use crate::awaiter::{self, Error, Outcome, Policy, Progress, Quorum, Report};
-use crate::imageset::Placement;
-use crate::manifests::Puller;
+use crate::manifests::{Group, Puller};
 
 /// The label `app.kubernetes.io/component` of these pullers.
 const COMPONENT: &str = "warm-image-puller";
@@ -98,15 +96,7 @@ pub async fn run(
     for line in &left {
         progress.note(&format!("not deleted: DaemonSet {line}"));
     }
-    let Waves { reports, planned, interrupted } = result?;
-    Ok(Warmed { waves: reports, planned, left, interrupted })
-}
-
-/// What came of the waves.
-struct Waves {
-    reports: Vec<Report>,
-    planned: usize,
-    interrupted: bool,
+    Ok(Warmed { left, ..result? })
 }
 
 struct Run<'a> {
@@ -146,15 +136,17 @@ impl Run<'_> {
         Ok(lines)
     }
 
+    /// Wave after wave, with nothing deleted yet of the last one.
     async fn waves(
         &self,
         client: &Client,
         made: &mut Vec<String>,
         progress: &mut dyn Progress,
         stop: &mut std::pin::Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Waves, Error> {
+    ) -> Result<Warmed, Error> {
         let waves = self.split();
-        let mut reports = Vec::new();
+        let mut warmed =
+            Warmed { waves: Vec::new(), planned: waves.len(), left: Vec::new(), interrupted: false };
         for (number, wave) in waves.iter().enumerate() {
             if waves.len() > 1 {
                 let nodes = wave.as_ref().map_or(0, Vec::len);
@@ -165,7 +157,7 @@ impl Run<'_> {
             let labels = self.labels(number);
             let expected = tokio::select! {
                 made = self.make(number, wave.as_deref(), &labels, made) => made?,
-                () = &mut *stop => return Ok(Waves { reports, planned: waves.len(), interrupted: true }),
+                () = &mut *stop => return Ok(Warmed { interrupted: true, ..warmed }),
             };
             if expected == 0 {
                 continue;
@@ -186,7 +178,7 @@ impl Run<'_> {
             };
             let report = awaiter::run(client.clone(), &options, progress, &mut *stop).await?;
             let is_warm = report.outcome == Outcome::Warm;
-            reports.push(report);
+            warmed.waves.push(report);
             if !is_warm {
                 break;
             }
@@ -194,7 +186,7 @@ impl Run<'_> {
             let done = made.split_off(before);
             made.extend(self.delete(&done).await.into_iter().map(|(name, _)| name));
         }
-        Ok(Waves { reports, planned: waves.len(), interrupted: false })
+        Ok(warmed)
     }
 
     /// Of a wave that has fewer nodes than are asked for, all.
@@ -237,7 +229,6 @@ impl Run<'_> {
         let expires = jiff::Timestamp::now().as_second() + (self.options.deadline + GRACE).as_secs() as i64;
         let annotations = BTreeMap::from([(EXPIRES.to_owned(), expires.to_string())]);
         let only: Vec<Value> = wave.map(|names| only(names.iter().map(String::as_str))).into_iter().collect();
-        let placement = Placement::default();
         let mut count = 0;
         for (number, group) in self.groups.iter().enumerate() {
             let is_in_wave =
@@ -251,21 +242,18 @@ impl Run<'_> {
             let name = format!("perijove-warm-{}-{wave_number}-{number}", self.id);
             let mut labels = labels.clone();
             labels.insert("perijove.jupyter.org/image-set".to_owned(), hash(&format!("{name} {group:?}")));
-            let with = Puller {
+            let puller = Puller {
                 name: &name,
                 labels: &labels,
                 annotations: &annotations,
-                placement: &placement,
+                group,
                 only: &only,
-                tolerations: &[],
-                images: &[],
-                pull_secrets: &[],
                 mode: self.survey.mode,
                 own_image: &self.options.own_image,
             };
             // Before it is made: an answer may be lost on the way.
             made.push(name.clone());
-            self.cluster.create(&group.puller(&with).daemon_set()).await?;
+            self.cluster.create(&puller.daemon_set()).await?;
             count += 1;
         }
         Ok(count)

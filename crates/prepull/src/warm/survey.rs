@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, NodeObject};
 use super::plan::{NodeFacts, NodePlan, Wanted, plan};
-use super::{Group, Waves, registry};
+use super::{Waves, registry};
 use crate::awaiter::Error;
 use crate::awaiter::model::PodSpec;
 use crate::awaiter::nodes::{lands, selects};
-use crate::manifests::Mode;
+use crate::manifests::{Group, Mode, Puller};
 
 /// Kubelets that are asked for their disks at a time.
 const AT_ONCE: usize = 16;
@@ -109,7 +109,7 @@ pub async fn survey(
         }
         Err(error) => return Err(error),
     };
-    let specs: Vec<PodSpec> = groups.iter().map(Group::pod_spec).collect();
+    let specs: Vec<PodSpec> = groups.iter().map(pod_spec).collect();
     let (surveyed, kept): (Vec<SurveyedNode>, Vec<&NodeObject>) =
         nodes.iter().filter_map(|node| Some((surveyed(node, &specs)?, node))).unzip();
     if let Some(rate) = cluster.rate().await {
@@ -133,6 +133,14 @@ pub async fn survey(
     survey.plans = plan(&facts, &wanted, &registry::older(registries, &older, &platforms).await);
     survey.nodes = Some(surveyed);
     Ok(survey)
+}
+
+/// The pod of the group's puller, as the awaiter reads it.
+fn pod_spec(group: &Group) -> PodSpec {
+    let none = BTreeMap::new();
+    let (labels, annotations) = (&none, &none);
+    let puller = Puller { name: "", labels, annotations, group, only: &[], mode: Mode::Noop, own_image: "" };
+    serde_json::from_value(puller.pod()).unwrap_or_default()
 }
 
 /// Nothing for a node that none of the groups is for, taints aside.
