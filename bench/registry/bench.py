@@ -107,6 +107,8 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
         arguments = command(self)
         self.log = open(scratch / f"{name}.log", "wb")
+        # Nobody waits for what others have written before.
+        os.sync()
         begin = time.perf_counter()
         # A group of its own, so that nginx's workers end with it.
         self.process = subprocess.Popen(arguments, stdout=self.log, stderr=self.log, start_new_session=True)
@@ -232,6 +234,7 @@ def measure_writes(server, data, crane, scratch):
     yield "pull_small", timed(lambda: run(crane, "pull", "--insecure", "--format=oci", target, pulled))
     shutil.rmtree(pulled)
     place = upload_place(server, data.large_digest)
+    os.sync()
     before = server.cpu()
     octets = ("-H", "Content-Type: application/octet-stream", "-H", "Expect:")
     yield "put_blob", timed(lambda: run("curl", "-sSf", "-o", os.devnull, *octets, "-T", data.large, place))
