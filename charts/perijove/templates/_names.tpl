@@ -2,9 +2,12 @@
 Names and labels. A name is at most 63 characters: `base` has 38, "-continuous-" and a hash of 12 follow.
 */}}
 
-{{/* The beginning of every name. What had to be shortened or changed carries a hash, so that no two are alike. */}}
+{{/*
+The beginning of every name. No two releases have the same: all but `perijove` itself end in `-perijove`, which the
+release's name may do, too; what had to be shortened or changed carries a hash.
+*/}}
 {{- define "perijove.name" -}}
-{{- $wanted := .Values.perijove.fullnameOverride | default (ternary .Release.Name (print .Release.Name "-perijove") (contains "perijove" .Release.Name)) -}}
+{{- $wanted := .Values.perijove.fullnameOverride | default (ternary .Release.Name (print .Release.Name "-perijove") (eq .Release.Name "perijove")) -}}
 {{- $clean := regexReplaceAll "[^a-z0-9-]" (lower $wanted) "-" -}}
 {{- if or (ne $clean $wanted) (gt (len $clean) 38) (not (regexMatch "^[a-z].*[a-z0-9]$" $clean)) -}}
 {{- $clean = print (printf "p%s" (trimAll "-" $clean) | trunc 29 | trimSuffix "-") "-" (sha256sum $wanted | trunc 8) -}}

@@ -50,6 +50,11 @@ fn names_are_valid_and_no_two_are_alike() {
         ("a.b", "jupyter"),
         ("a-b", "jupyter"),
         ("1st", "jupyter"),
+        ("a", "jupyter"),
+        ("a-perijove", "jupyter"),
+        ("a-perijove-hook", "jupyter"),
+        ("perijove-a", "jupyter"),
+        ("perijove-perijove", "jupyter"),
     ] {
         let values = scene.file("keys.yaml", &format!("{KEYS}scheduling: {{podPriority: {{enabled: true}}}}\nimagePullSecret: {{create: true, registry: r, username: u, password: p}}\n"));
         let mut command = scene.helm();
