@@ -111,5 +111,5 @@ volumes:
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [get, list, watch, create]
+  verbs: [get, list, watch]
 {{- end -}}
