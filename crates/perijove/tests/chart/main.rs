@@ -14,4 +14,5 @@ mod readme;
 mod refusals;
 mod scene;
 mod settings;
+mod twins;
 mod versions;
