@@ -9,6 +9,7 @@
 
 mod linters;
 mod oracle;
+mod publish;
 mod pull_request;
 mod refresh;
 mod release;

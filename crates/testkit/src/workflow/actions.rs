@@ -62,18 +62,22 @@ impl Place<'_> {
             }
             "actions/upload-artifact" => {
                 known(&["name", "path", "if-no-files-found", "retention-days"]);
-                self.keep(&text("name").unwrap(), &PathBuf::from(text("path").unwrap()))
+                self.keep(&text("name").unwrap(), &self.workspace.join(text("path").unwrap()))
             }
             "actions/download-artifact" => {
                 known(&["name", "pattern", "merge-multiple", "path"]);
-                let target = PathBuf::from(text("path").unwrap());
+                let target = self.workspace.join(text("path").unwrap());
                 let wanted = text("name").or_else(|| text("pattern")).unwrap();
-                assert!(!wanted.contains('*'), "only patterns without a star are known");
-                match self.artifacts.get(&wanted) {
-                    Some(folder) => copy(folder, &target),
-                    None if with.contains_key("pattern") => {}
-                    None => return Err(format!("no artifact {wanted}")),
+                let of_pattern = with.contains_key("pattern");
+                let (start, all) =
+                    wanted.strip_suffix('*').map_or((&*wanted, false), |start| (start, of_pattern));
+                assert!(!start.contains('*'), "only patterns with a star at their end are known");
+                let fits = |name: &str| if all { name.starts_with(start) } else { name == start };
+                let mut found = self.artifacts.iter().filter(|(name, _)| fits(name)).peekable();
+                if found.peek().is_none() && !of_pattern {
+                    return Err(format!("no artifact {wanted}"));
                 }
+                found.for_each(|(_, folder)| copy(folder, &target));
                 Ok(())
             }
             other => panic!("no stand-in for {other}"),
@@ -87,7 +91,10 @@ impl Place<'_> {
         let branch = match (wanted, number) {
             (Some(branch), _) => branch,
             (None, Some(_)) => self.github["base_ref"].as_str().unwrap(),
-            (None, None) => reference.strip_prefix("refs/heads/").unwrap(),
+            (None, None) => ["refs/heads/", "refs/tags/"]
+                .iter()
+                .find_map(|prefix| reference.strip_prefix(prefix))
+                .unwrap(),
         };
         let origin = format!("file://{}", self.origin.display());
         let depth: &[&str] = if whole { &[] } else { &["--depth", "1"] };
@@ -99,7 +106,7 @@ impl Place<'_> {
                 git(self.workspace, &["checkout", "--quiet", "--detach"]);
                 git(self.workspace, &["merge", "--quiet", "--no-edit", "FETCH_HEAD"]);
             }
-        } else if wanted.is_none() {
+        } else if wanted.is_none() && reference.starts_with("refs/heads/") {
             git(self.workspace, &["checkout", "--quiet", "-B", branch, self.github["sha"].as_str().unwrap()]);
         }
     }
@@ -127,7 +134,8 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().is_dir() {
             std::fs::create_dir_all(target).unwrap();
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            // What may be executed is not kept.
+            std::fs::write(target, std::fs::read(entry.path()).unwrap()).unwrap();
         }
     }
 }

@@ -10,7 +10,7 @@ TOKEN = os.environ.get("GH_TOKEN") or sys.exit("gh: set GH_TOKEN")
 words, options = [], {}
 arguments = iter(sys.argv[1:])
 for word in arguments:
-    if word in ("--paginate", "--silent"):
+    if word in ("--paginate", "--silent", "--verify-tag", "--generate-notes"):
         options[word] = True
     elif word.startswith("-"):
         options[word] = next(arguments)
@@ -62,6 +62,10 @@ if words[0] == "api":
         next(c for p in pulls for c in p["comments"] if c["id"] == int(found[1]))["body"] = body()
     else:
         sys.exit(f"gh: {method} {path} is unknown")
+elif words[:2] == ["release", "create"]:
+    allow("contents=write")
+    subprocess.run(["git", "-C", BARE, "rev-parse", "--quiet", "--verify", "refs/tags/" + words[2]], check=True)
+    assert all(os.path.isfile(path) for path in words[3:]), words
 elif words[:2] == ["pr", "list"]:
     allow("pull-requests=read")
     assert options["--json"] == "number"

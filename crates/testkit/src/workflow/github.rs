@@ -34,6 +34,8 @@ pub struct GitHub {
 pub enum Event {
     /// Of a branch.
     Push(String),
+    /// Of a tag.
+    Tag(&'static str),
     /// The number, and what was done: `opened`, `synchronize`, `closed`.
     PullRequest(u64, &'static str),
     /// The clock.
@@ -106,6 +108,19 @@ impl GitHub {
     /// What the installers were told.
     pub fn installed(&self) -> String {
         std::fs::read_to_string(self.path("installed")).unwrap_or_default()
+    }
+
+    /// With a program of the test's own in place of the runner's.
+    pub fn program(self, name: &str, script: &str) -> Self {
+        let place = self.path("bin").join(name);
+        std::fs::write(&place, script).unwrap();
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// With a program that does nothing but write down what it was told.
+    pub fn recorded(self, name: &str) -> Self {
+        self.program(name, RECORD)
     }
 
     /// Runs git in the bare repository.
@@ -191,6 +206,7 @@ impl GitHub {
     fn context(&self, event: &Event) -> (Value, bool) {
         let (reference, name, payload, base, fork) = match event {
             Event::Push(branch) => (format!("refs/heads/{branch}"), "push", json!({}), "".into(), false),
+            Event::Tag(tag) => (format!("refs/tags/{tag}"), "push", json!({}), "".into(), false),
             Event::Schedule => (self.git(&["symbolic-ref", "HEAD"]), "schedule", json!({}), "".into(), false),
             Event::PullRequest(number, action) => {
                 let pull = self.pull(*number);
@@ -203,7 +219,8 @@ impl GitHub {
                 (format!("refs/pull/{number}/merge"), "pull_request", payload, pull["base"].clone(), fork)
             }
         };
-        let short = reference.trim_start_matches("refs/heads/").trim_start_matches("refs/pull/").to_owned();
+        let prefixes = ["refs/heads/", "refs/tags/", "refs/pull/"];
+        let short = prefixes.iter().find_map(|prefix| reference.strip_prefix(prefix)).unwrap().to_owned();
         let commit = match event {
             Event::PullRequest(number, _) => format!("refs/pull/{number}/head"),
             _ => reference.clone(),
@@ -224,6 +241,7 @@ impl GitHub {
             Event::Push(branch) => {
                 assert!(workflow.is_started_by_push(branch), "{branch} does not start {file}");
             }
+            Event::Tag(tag) => assert!(workflow.is_started_by_tag(tag), "{tag} does not start {file}"),
             Event::PullRequest(_, action) => {
                 assert!(workflow.on["pull_request"]["types"].as_array().unwrap().contains(&json!(action)));
             }
@@ -276,7 +294,10 @@ impl GitHub {
                 let (Some((axis, values)), None) = (axes.next(), axes.next()) else {
                     panic!("one axis is known")
                 };
-                let values = scope.value(values);
+                let values = match values {
+                    Value::String(expression) => scope.value(expression),
+                    list => list.clone(),
+                };
                 values.as_array().unwrap().iter().map(|value| json!({ axis: value })).collect()
             }
         };

@@ -67,8 +67,9 @@ enum Needs {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Strategy {
     #[allow(dead_code, reason = "jobs of a matrix run one after the other here, and all of them")]
-    fail_fast: bool,
-    matrix: BTreeMap<String, String>,
+    fail_fast: Option<bool>,
+    /// Lists, or expressions that give one.
+    matrix: BTreeMap<String, Value>,
 }
 
 /// One of a job's steps.
@@ -110,12 +111,22 @@ impl Workflow {
         workflow
     }
 
-    /// Whether a push to `branch` starts it (GitHub's filter patterns: `*`, `+` and `[…]` as in regular expressions).
+    /// Whether a push to `branch` starts it.
     pub fn is_started_by_push(&self, branch: &str) -> bool {
-        let patterns = self.on["push"]["branches"].as_array().into_iter().flatten();
+        self.is_started_by("branches", branch)
+    }
+
+    /// Whether a push of `tag` starts it.
+    pub fn is_started_by_tag(&self, tag: &str) -> bool {
+        self.is_started_by("tags", tag)
+    }
+
+    /// GitHub's filter patterns: `*`, `+` and `[…]` as in regular expressions.
+    fn is_started_by(&self, kind: &str, name: &str) -> bool {
+        let patterns = self.on["push"][kind].as_array().into_iter().flatten();
         patterns.map(|pattern| pattern.as_str().unwrap()).any(|pattern| {
             let pattern = pattern.replace('.', r"\.").replace('*', "[^/]*");
-            regex::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(branch)
+            regex::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(name)
         })
     }
 
