@@ -5,6 +5,8 @@
 
 mod awaiter;
 mod chart;
+mod continuous;
 mod hook;
+mod hub;
 mod own;
 mod warm;
