@@ -56,8 +56,9 @@ impl Progress for Matrix {
         }
         for row in &verdict.rows {
             let Some(sizes) = self.sizes.get(&*row.node) else { continue };
-            let warm = row.cells.iter().filter(|cell| cell.state == ImageState::Warm);
-            let done = warm.filter_map(|cell| sizes.get(&*verdict.images[cell.image])).sum::<u64>();
+            let there = |state| matches!(state, ImageState::Starting | ImageState::Warm);
+            let there = row.cells.iter().filter(|cell| there(cell.state));
+            let done = there.filter_map(|cell| sizes.get(&*verdict.images[cell.image])).sum::<u64>();
             let room = self.open.len() < BARS;
             match (row.state, self.open.get_mut(&row.node)) {
                 (NodeState::Pulling, None) if room => {

@@ -43,16 +43,17 @@ impl Reporter for Bars {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Started { task, what, total_bytes } => {
-                let bar = match total_bytes {
-                    Some(total) => ProgressBar::new(total),
-                    None => ProgressBar::new_spinner(),
-                };
                 if self.steps {
                     drop(self.all.println(&what));
                 }
+                // One of all from the start: a bar alone draws itself, and what it has drawn stays.
+                let bar = self.all.add(match total_bytes {
+                    Some(total) => ProgressBar::new(total),
+                    None => ProgressBar::new_spinner(),
+                });
                 bar.set_style(self.style(total_bytes.is_some()));
                 bar.set_message(what);
-                open.insert(task, self.all.add(bar));
+                open.insert(task, bar);
             }
             Event::Advanced { task, bytes } => {
                 if let Some(bar) = open.get(&task) {
