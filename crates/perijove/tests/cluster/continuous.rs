@@ -179,7 +179,7 @@ fn helm_test_tells_whether_all_images_are_there() {
     worked(&hub.upgraded(&image, ALONE));
     worked(&hub.helm(&["test", "warm", "--timeout", "3m"]).output().unwrap());
     hub.wait_for_nothing_left();
-    let missing = format!("{}-not", image);
+    let missing = format!("{image}-not");
     worked(&hub.upgraded(&missing, ALONE));
     let output = hub.helm(&["test", "warm", "--timeout", "3m", "--logs"]).output().unwrap();
     assert!(!output.status.success(), "{}", said(&output));

@@ -9,4 +9,6 @@ mod continuous;
 mod hook;
 mod hub;
 mod own;
+mod picture;
+mod screen;
 mod warm;
