@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
+mod argo;
 mod awaiter;
 mod chart;
 mod continuous;

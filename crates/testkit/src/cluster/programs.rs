@@ -82,6 +82,11 @@ pub fn helm() -> PathBuf {
     folder("helm").join("helm")
 }
 
+/// Argo CD's engine: `argo-sync NAMESPACE RELEASE` syncs the manifests that it is given.
+pub fn argo_sync() -> PathBuf {
+    folder("gitops-engine").join("argo-sync")
+}
+
 /// kube-score.
 pub fn kube_score() -> PathBuf {
     folder("kube-score").join("kube-score")
