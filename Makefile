@@ -84,6 +84,7 @@ bench: ## say which benchmarks there are, and how to run them
 	@for script in bench/*/bench.py; do sed -n "2s|^\"*|$$script: |p; 4s|^|  |p" $$script; done
 	@echo "cargo bench -p perijove-tags: the tag rule"
 	@echo "cargo bench -p perijove-prepull: the image set of 500 values files"
+	@echo "cargo bench -p perijove --bench prepull: today's pre-pulling hook and ours on one cluster, fault by fault (-- --help)"
 	@echo "The scripts measure the release build (cargo build --release); figures so far: docs/benchmarks.md"
 
 # Of cargo-fuzz only the driver is used: with no sanitizer the stable compiler does, told to take unstable flags.
