@@ -13,7 +13,7 @@ use super::table::time;
 use super::truth::Answer;
 
 /// When a fault that strikes in the middle does.
-const MIDDLE: Duration = Duration::from_secs(1);
+const MIDDLE: Duration = Duration::from_millis(2500);
 /// A pull of the two images takes some seconds then, so that there is a middle.
 const UNHURRIED: Flow = Flow { closed: false, bytes_per_second: Some(1_500_000) };
 
@@ -42,6 +42,8 @@ pub struct Course {
     pub heals: Option<Duration>,
     /// Which node, from 1.
     pub node: u8,
+    /// So long after the pullers our awaiter begins.
+    pub starts: Duration,
 }
 
 /// Runs both hooks under a fault and gives how they ended; `look` looks at them before all is deleted.
@@ -85,7 +87,8 @@ pub fn under<T>(
     let begun = Instant::now();
     let ended: Vec<Ended> = std::thread::scope(|scope| {
         let struck = &struck;
-        let running: Vec<_> = hooks.iter().map(|hook| scope.spawn(move || hook.run(begun, struck))).collect();
+        let running: Vec<_> =
+            hooks.iter().map(|hook| scope.spawn(move || hook.run(begun, course.starts, struck))).collect();
         let all_ended = || running.iter().all(std::thread::ScopedJoinHandle::is_finished);
         let until = |moment: Instant| {
             while Instant::now() < moment && !all_ended() {
@@ -119,7 +122,8 @@ pub fn all(site: &Site<'_>, wanted: &[String]) -> Vec<Line> {
     for (number, (name, fault)) in chosen.enumerate() {
         let what = scenario(fault);
         let middle = matches!(fault, Fault::ApiServerRestarted | Fault::AwaiterKilled | Fault::LateNode);
-        let course = Course { strikes: middle.then_some(MIDDLE), heals: what.heals, node: 2 };
+        let course =
+            Course { strikes: middle.then_some(MIDDLE), heals: what.heals, node: 2, starts: hook::POD };
         let kinds = [Kind::Today, Kind::Ours];
         let hooks = under(site, &format!("fault-{number}"), fault, course, &kinds, |hook, ended| {
             told(hook, ended, what)

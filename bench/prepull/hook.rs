@@ -19,6 +19,8 @@ use super::{rights, today};
 
 /// A node is held to have its images only when it could have a pod for so long.
 const NOTICE: Duration = Duration::from_secs(1);
+/// A Job's pod is scheduled and started: so much later than its DaemonSets, its awaiter begins.
+pub const POD: Duration = Duration::from_secs(1);
 /// How long what is deleted may take to go.
 const GONE: Duration = Duration::from_secs(8);
 /// Our own Job as the chart has it.
@@ -212,8 +214,11 @@ impl Hook<'_> {
         command
     }
 
-    /// Runs the awaiter to its end, as the Job would, and looks what is on the nodes at that moment.
-    pub fn run(&self, begun: Instant, struck: &Struck) -> Ended {
+    /// Runs the awaiter to its end, as the Job would, and looks what is on the nodes at that moment. `begun`: when the
+    /// pullers were made; `starts`: how long after that ours does. Today's has the time of a pod to begin with.
+    pub fn run(&self, begun: Instant, starts: Duration, struck: &Struck) -> Ended {
+        let starts = if self.kind == Kind::Today { POD } else { starts };
+        std::thread::sleep(starts.saturating_sub(begun.elapsed()));
         // Ours ends by itself, and Helm's time-out is above that.
         let more = if self.kind == Kind::Ours { Duration::from_secs(15) } else { Duration::ZERO };
         let limit = begun + self.site.deadline + more;

@@ -50,7 +50,7 @@ pub fn rows(site: &Site<'_>, runs: &Runs) -> Vec<Row> {
         let plan = plan(runs.seed, run);
         let what = scenario(plan.fault);
         let strikes = if what.first { None } else { Some(plan.strikes) };
-        let course = Course { strikes, heals: plan.heals, node: plan.node };
+        let course = Course { strikes, heals: plan.heals, node: plan.node, starts: plan.starts };
         let both = [Kind::Ours, Kind::Today];
         let kinds = if run - runs.first < runs.today { &both[..] } else { &both[..1] };
         let told = under(site, &format!("random-{run}"), plan.fault, course, kinds, |hook, ended| {
@@ -63,9 +63,10 @@ pub fn rows(site: &Site<'_>, runs: &Runs) -> Vec<Row> {
             count.seconds.push(ended.took.as_secs_f64());
             let (outcome, took) = (ended.outcome.word(), time(ended.took));
             let text = format!(
-                "run {run}: {} on n{}, strikes {strikes:?}, heals {:?}: {}: {outcome} after {took}: {} {}",
+                "run {run}: {} on n{}, starts {:?}, strikes {strikes:?}, heals {:?}: {}: {outcome} after {took}: {} {}",
                 plan.fault.name(),
                 plan.node,
+                plan.starts,
                 plan.heals,
                 kind.word(),
                 answer.word(),

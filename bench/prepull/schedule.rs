@@ -62,6 +62,8 @@ pub struct Plan {
     pub fault: Fault,
     /// Where, from 1.
     pub node: u8,
+    /// How long after the pullers were made our awaiter begins: none at all is the hardest.
+    pub starts: Duration,
     /// How long after the pullers were made, unless it has to be there before.
     pub strikes: Duration,
     /// How long after that it heals; never: it stays until the hooks have ended.
@@ -82,6 +84,7 @@ pub fn plan(seed: u64, run: u64) -> Plan {
     let millis =
         |random: &mut Random, from: u64, to: u64| Duration::from_millis(from + random.below(to - from));
     let node = 1 + random.below(3) as u8;
+    let starts = millis(&mut random, 0, 2000);
     let strikes = millis(&mut random, 0, 6000);
     // A registry, or an API server, that stays away is nobody's mistake: it comes back.
     let returns = scenario.heals.is_some();
@@ -90,7 +93,7 @@ pub fn plan(seed: u64, run: u64) -> Plan {
         let comes_back = !scenario.impossible && random.below(2) == 0;
         comes_back.then(|| millis(&mut random, 2000, 20_000))
     });
-    Plan { fault, node, strikes, heals }
+    Plan { fault, node, starts, strikes, heals }
 }
 
 /// Sebastiano Vigna's splitmix64.

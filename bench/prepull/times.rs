@@ -31,7 +31,8 @@ fn together<T>(
     let (begun, struck) = (Instant::now(), Struck::default());
     let ended: Vec<Ended> = std::thread::scope(|scope| {
         let struck = &struck;
-        let running: Vec<_> = hooks.iter().map(|hook| scope.spawn(move || hook.run(begun, struck))).collect();
+        let running: Vec<_> =
+            hooks.iter().map(|hook| scope.spawn(move || hook.run(begun, hook::POD, struck))).collect();
         running.into_iter().map(|one| one.join().unwrap()).collect()
     });
     hooks.iter().zip(ended).map(|(hook, ended)| look(hook, ended)).collect()
@@ -112,7 +113,7 @@ pub fn requests(site: &Site<'_>, wait: Duration) -> Vec<Row> {
     let (begun, struck) = (Instant::now(), Struck::default());
     std::thread::scope(|scope| {
         for hook in &hooks {
-            scope.spawn(|| hook.run(begun, &struck));
+            scope.spawn(|| hook.run(begun, hook::POD, &struck));
         }
     });
     site.cluster.registries(Flow::default());
@@ -158,10 +159,10 @@ pub fn fake_nodes(awaiter: &Path, count: u32, folder: &Path) -> Vec<Row> {
     let hooks = hook::prepare(&site, &namespace, images, None);
     hook::create(&hooks);
     let hook = &hooks[0];
-    let ended = hook.run(Instant::now(), &Struck::default());
+    let ended = hook.run(Instant::now(), hook::POD, &Struck::default());
     assert_eq!(ended.outcome, Outcome::Success, "{}", ended.said.chars().take(4000).collect::<String>());
     let ready = watch.last_ready(namespace.name(), &hook.name());
-    let after = ready.map(|ready| millis(ended.at.saturating_duration_since(ready))).unwrap_or(f64::NAN);
+    let after = ready.map_or(f64::NAN, |ready| millis(ended.at.saturating_duration_since(ready)));
     let requests = hook.requests();
     let on = format!("on {count} nodes");
     let row = |what: String, ours: String, goal, met| Row { what, today: String::new(), ours, goal, met };

@@ -116,7 +116,7 @@ async fn follow(client: Client, kind: Kind, seen: Arc<Mutex<Seen>>) {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 match (kind, event) {
                     (Kind::Nodes, WatchEvent::Added(node) | WatchEvent::Modified(node)) => {
-                        seen.node(node, at)
+                        seen.node(node, at);
                     }
                     (Kind::Nodes, WatchEvent::Deleted(node)) => {
                         seen.nodes.remove(text(&node["metadata"]["name"]));
