@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use perijove_testkit::cluster::control::Flow;
-use perijove_testkit::cluster::fault::{LATE_NODE, Place};
+use perijove_testkit::cluster::fault::{Broken, LATE_NODE, Place};
 use perijove_testkit::cluster::{Fault, PodSecurity};
 use serde_json::{Value, json};
 
@@ -103,15 +103,23 @@ pub fn under<T>(
         if let Some(heals) = course.heals {
             until(Instant::now() + heals);
             if !all_ended() {
-                drop(broken.take());
+                heal(fault, broken.take());
                 struck.dark.lock().unwrap().clear();
             }
         }
         running.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    drop(broken);
+    heal(fault, broken);
     cluster.registries(Flow::default());
     hooks.iter().zip(ended).map(|(hook, ended)| look(hook, ended)).collect()
+}
+
+fn heal(fault: Fault, broken: Option<Broken<'_>>) {
+    // Of a node that comes late, nothing can be taken away before it is there.
+    if let Some(broken) = broken.as_ref().filter(|_| fault == Fault::LateNode) {
+        broken.wait_until_seen();
+    }
+    drop(broken);
 }
 
 /// All of them, or those that are named.
@@ -136,7 +144,7 @@ pub fn all(site: &Site<'_>, wanted: &[String]) -> Vec<Line> {
 }
 
 fn told(hook: &Hook<'_>, ended: Ended, what: Scenario) -> Told {
-    let answer = ended.answer(what.impossible);
+    let answer = ended.answer(what.images);
     let named = what.names.iter().copied().find(|word| ended.said.contains(word));
     let named = named.filter(|_| hook.kind == Kind::Ours);
     if hook.kind == Kind::Ours && (answer != Answer::Right || named.is_none() && !what.names.is_empty()) {

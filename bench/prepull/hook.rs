@@ -13,7 +13,7 @@ use perijove_prepull::manifests::{Group, Mode, Pulled, Puller};
 use perijove_testkit::cluster::{Cluster, Namespace, TestImage};
 use serde_json::{Value, json};
 
-use super::truth::{self, Answer, Outcome};
+use super::truth::{self, Answer, Images, Outcome};
 use super::watch::Watch;
 use super::{rights, today};
 
@@ -122,8 +122,8 @@ pub struct Ended {
 
 impl Ended {
     /// Whether that was right.
-    pub fn answer(&self, impossible: bool) -> Answer {
-        truth::judge(self.outcome, impossible, self.lacking.len())
+    pub fn answer(&self, images: Images) -> Answer {
+        truth::judge(self.outcome, images, self.lacking.len())
     }
 }
 

@@ -58,7 +58,7 @@ pub fn rows(site: &Site<'_>, runs: &Runs) -> Vec<Row> {
         });
         for (kind, ended) in told {
             let count = if kind == Kind::Ours { &mut ours } else { &mut today };
-            let answer = ended.answer(what.impossible);
+            let answer = ended.answer(what.images);
             count.runs += 1;
             count.seconds.push(ended.took.as_secs_f64());
             let (outcome, took) = (ended.outcome.word(), time(ended.took));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use perijove_testkit::cluster::Fault;
 
+use super::truth::Images;
+
 /// A fault as the benchmark uses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
@@ -11,8 +13,8 @@ pub struct Scenario {
     pub first: bool,
     /// How long after it struck it heals, in the table of faults; never: it stays until the hooks have ended.
     pub heals: Option<Duration>,
-    /// Whether an image can never come.
-    pub impossible: bool,
+    /// What becomes of the images.
+    pub images: Images,
     /// Whether nobody can ask the node, nor can anything be expected of it.
     pub dark: bool,
     /// Words of ours, one of which names it; none where there is nothing to name.
@@ -25,9 +27,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What a fault is like.
 pub fn scenario(fault: Fault) -> Scenario {
-    let node = Scenario { first: false, heals: None, impossible: false, dark: false, names: &[], weight: 4 };
+    let node =
+        Scenario { first: false, heals: None, images: Images::Come, dark: false, names: &[], weight: 4 };
     let image = Scenario { first: true, ..node };
-    let never = Scenario { impossible: true, ..image };
+    let late = Scenario { images: Images::ComeLate, ..image };
+    let never = Scenario { images: Images::NeverCome, ..image };
     match fault {
         Fault::NodeOff => Scenario { dark: true, names: &["Silent", "NotReady"], weight: 2, ..node },
         Fault::NodeSilent => Scenario { dark: true, names: &["Silent", "NotReady"], weight: 3, ..node },
@@ -38,9 +42,9 @@ pub fn scenario(fault: Fault) -> Scenario {
         Fault::Tainted => Scenario { names: &["Tainted"], weight: 8, ..node },
         Fault::LateNode => Scenario { weight: 2, ..node },
         Fault::RegistryDown => {
-            Scenario { heals: Some(8 * SECOND), names: &["RegistryUnreachable"], weight: 6, ..image }
+            Scenario { heals: Some(8 * SECOND), names: &["RegistryUnreachable"], weight: 6, ..late }
         }
-        Fault::SlowRegistry => Scenario { weight: 6, ..image },
+        Fault::SlowRegistry => Scenario { weight: 6, ..late },
         Fault::MissingTag => Scenario { names: &["ImageMissing"], weight: 8, ..never },
         Fault::WrongSecret => Scenario { names: &["CredentialsRefused"], weight: 8, ..never },
         Fault::NoShell => Scenario { weight: 6, ..image },
@@ -90,7 +94,7 @@ pub fn plan(seed: u64, run: u64) -> Plan {
     let returns = scenario.heals.is_some();
     let heals = if returns { Some(millis(&mut random, 1000, 8000)) } else { None };
     let heals = heals.or_else(|| {
-        let comes_back = !scenario.impossible && random.below(2) == 0;
+        let comes_back = scenario.images != Images::NeverCome && random.below(2) == 0;
         comes_back.then(|| millis(&mut random, 2000, 20_000))
     });
     Plan { fault, node, starts, strikes, heals }

@@ -34,7 +34,7 @@ pub enum Answer {
     FalseSuccess,
     /// Every image could have come.
     FalseFailure,
-    /// All that could come had come, or an image never could, and it waited on.
+    /// It waited by the clock alone: what could come had time enough to, or an image never could.
     FalseHang,
 }
 
@@ -50,13 +50,24 @@ impl Answer {
     }
 }
 
-/// Judges an end. `impossible`: one of the images can never come, by the fault's nature; `lacking`: how many nodes that
-/// could take the pods lacked an image at that moment.
-pub fn judge(outcome: Outcome, impossible: bool, lacking: usize) -> Answer {
-    match outcome {
-        Outcome::Success if lacking > 0 => Answer::FalseSuccess,
-        Outcome::Failed if !impossible => Answer::FalseFailure,
-        Outcome::TimeOver if impossible || lacking == 0 => Answer::FalseHang,
+/// What a fault does to the images, by its nature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Images {
+    /// Those of the nodes that can take pods come, and soon.
+    Come,
+    /// They come when the registry lets them: the time may be over before.
+    ComeLate,
+    /// One of them never does.
+    NeverCome,
+}
+
+/// Judges an end; `lacking`: how many nodes that could take the pods lacked an image at that moment.
+pub fn judge(outcome: Outcome, images: Images, lacking: usize) -> Answer {
+    match (outcome, images) {
+        (Outcome::Success, _) if lacking > 0 => Answer::FalseSuccess,
+        (Outcome::Failed, Images::Come | Images::ComeLate) => Answer::FalseFailure,
+        (Outcome::TimeOver, Images::ComeLate) if lacking > 0 => Answer::Right,
+        (Outcome::TimeOver, _) => Answer::FalseHang,
         _ => Answer::Right,
     }
 }

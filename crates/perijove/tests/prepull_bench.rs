@@ -15,27 +15,33 @@ use std::time::Duration;
 
 use perijove_testkit::cluster::Fault;
 use serde_json::{Value, json};
-use truth::{Answer, Outcome};
+use truth::{Answer, Images, Outcome};
 
 #[test]
 fn an_end_is_judged_by_what_the_nodes_have() {
-    // outcome, an image that can never come, nodes that lack one, answer
+    use Images::{Come, ComeLate, NeverCome};
+    // outcome, what becomes of the images, nodes that lack one, answer
     let cases = [
-        (Outcome::Success, false, 0, Answer::Right),
-        (Outcome::Success, false, 1, Answer::FalseSuccess),
-        (Outcome::Success, true, 3, Answer::FalseSuccess),
-        (Outcome::Failed, true, 3, Answer::Right),
-        (Outcome::Failed, false, 2, Answer::FalseFailure),
-        (Outcome::TimeOver, true, 3, Answer::FalseHang),
-        (Outcome::TimeOver, false, 0, Answer::FalseHang),
-        (Outcome::TimeOver, false, 1, Answer::Right),
+        (Outcome::Success, Come, 0, Answer::Right),
+        (Outcome::Success, Come, 1, Answer::FalseSuccess),
+        (Outcome::Success, NeverCome, 3, Answer::FalseSuccess),
+        // No node is left that could take them.
+        (Outcome::Success, NeverCome, 0, Answer::Right),
+        (Outcome::Failed, NeverCome, 3, Answer::Right),
+        (Outcome::Failed, Come, 2, Answer::FalseFailure),
+        (Outcome::Failed, ComeLate, 3, Answer::FalseFailure),
+        (Outcome::TimeOver, NeverCome, 3, Answer::FalseHang),
+        (Outcome::TimeOver, Come, 0, Answer::FalseHang),
+        (Outcome::TimeOver, Come, 1, Answer::FalseHang),
+        (Outcome::TimeOver, ComeLate, 0, Answer::FalseHang),
+        (Outcome::TimeOver, ComeLate, 1, Answer::Right),
     ];
-    for (outcome, impossible, lacking, answer) in cases {
-        assert_eq!(truth::judge(outcome, impossible, lacking), answer, "{outcome:?} {impossible} {lacking}");
+    for (outcome, images, lacking, answer) in cases {
+        assert_eq!(truth::judge(outcome, images, lacking), answer, "{outcome:?} {images:?} {lacking}");
     }
 }
 
-fn node(spec: Value, ready: &str, pressure: &str) -> Value {
+fn node(spec: &Value, ready: &str, pressure: &str) -> Value {
     let conditions =
         json!([{"type": "Ready", "status": ready}, {"type": "DiskPressure", "status": pressure}]);
     json!({"spec": spec, "status": {"conditions": conditions, "allocatable": {"pods": "2"}}})
@@ -44,17 +50,17 @@ fn node(spec: Value, ready: &str, pressure: &str) -> Value {
 #[test]
 fn a_node_that_can_take_a_pod_is_told_from_one_that_cannot() {
     let taint = |effect: &str| json!({"taints": [{"key": "k", "effect": effect}]});
-    let well = node(json!({}), "True", "False");
+    let well = node(&json!({}), "True", "False");
     // node, pods there, one is the puller's, why not
     let cases = [
         (well.clone(), 1, false, None),
         (well.clone(), 2, false, Some("full")),
         (well, 2, true, None),
-        (node(json!({"unschedulable": true}), "True", "False"), 0, false, Some("cordoned")),
-        (node(json!({}), "Unknown", "False"), 0, false, Some("not ready")),
-        (node(json!({}), "True", "True"), 0, true, Some("DiskPressure")),
-        (node(taint("NoSchedule"), "True", "False"), 0, false, Some("tainted k")),
-        (node(taint("PreferNoSchedule"), "True", "False"), 0, false, None),
+        (node(&json!({"unschedulable": true}), "True", "False"), 0, false, Some("cordoned")),
+        (node(&json!({}), "Unknown", "False"), 0, false, Some("not ready")),
+        (node(&json!({}), "True", "True"), 0, true, Some("DiskPressure")),
+        (node(&taint("NoSchedule"), "True", "False"), 0, false, Some("tainted k")),
+        (node(&taint("PreferNoSchedule"), "True", "False"), 0, false, None),
     ];
     for (node, bound, own, why) in cases {
         assert_eq!(truth::out(&node, bound, own).as_deref(), why, "{node}");
