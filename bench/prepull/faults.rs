@@ -150,7 +150,14 @@ fn told(hook: &Hook<'_>, ended: Ended, what: Scenario) -> Told {
     if hook.kind == Kind::Ours && (answer != Answer::Right || named.is_none() && !what.names.is_empty()) {
         eprintln!("{}", ended.said);
     }
-    Told { kind: hook.kind, answer, named, requests: hook.requests(), left: hook.left(ended.outcome), ended }
+    Told {
+        kind: hook.kind,
+        answer,
+        named,
+        requests: hook.requests().len(),
+        left: hook.left(ended.outcome),
+        ended,
+    }
 }
 
 impl Line {

@@ -274,10 +274,16 @@ impl Hook<'_> {
         })
     }
 
-    /// Requests of its awaiter, by the API server's own record.
-    pub fn requests(&self) -> usize {
+    /// Requests of its awaiter, by the API server's own record: verb, path, and the answer's code.
+    pub fn requests(&self) -> Vec<String> {
         let user = format!("system:serviceaccount:{}:{}", self.namespace.name(), self.kind.word());
-        self.site.cluster.requests(|event| event["user"]["username"] == user.as_str()).len()
+        let asked = self.site.cluster.requests(|event| event["user"]["username"] == user.as_str());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let one = |event: &Value| {
+            let (verb, address) = (text(&event["verb"]), text(&event["requestURI"]));
+            format!("{verb} {address} {}", event["responseStatus"]["code"])
+        };
+        asked.iter().map(one).collect()
     }
 
     /// What is left when Helm has deleted what the delete policies tell it to: on failure all hooks before the one that

@@ -11,6 +11,8 @@ use super::table::{Row, time};
 use super::truth::{Outcome, percentile};
 use super::watch::Watch;
 
+/// Of a whole run without faults.
+const MOST_REQUESTS: usize = 10;
 const BOTH: [Kind; 2] = [Kind::Today, Kind::Ours];
 
 /// A hook of each kind with two images, at the same time; `more` is an image for both.
@@ -117,7 +119,7 @@ pub fn requests(site: &Site<'_>, wait: Duration) -> Vec<Row> {
         }
     });
     site.cluster.registries(Flow::default());
-    let [today, ours] = [0, 1].map(|number| hooks[number].requests());
+    let [today, ours] = [0, 1].map(|number| hooks[number].requests().len());
     let seconds = wait.as_secs().max(1);
     let all =
         if seconds == 600 { String::new() } else { format!(", {} in 600 s", today as u64 * 600 / seconds) };
@@ -126,7 +128,7 @@ pub fn requests(site: &Site<'_>, wait: Duration) -> Vec<Row> {
         today: format!("{today}{all}"),
         ours: ours.to_string(),
         goal: "≤ 10",
-        met: ours <= 10,
+        met: ours <= MOST_REQUESTS,
     }]
 }
 
@@ -163,7 +165,15 @@ pub fn fake_nodes(awaiter: &Path, count: u32, folder: &Path) -> Vec<Row> {
     assert_eq!(ended.outcome, Outcome::Success, "{}", ended.said.chars().take(4000).collect::<String>());
     let ready = watch.last_ready(namespace.name(), &hook.name());
     let after = ready.map_or(f64::NAN, |ready| millis(ended.at.saturating_duration_since(ready)));
-    let requests = hook.requests();
+    let asked = hook.requests();
+    let requests = asked.len();
+    if requests > MOST_REQUESTS {
+        eprintln!(
+            "{}\n{}",
+            asked.join("\n"),
+            ended.said.lines().filter(|line| line.contains("API")).collect::<Vec<_>>().join("\n")
+        );
+    }
     let on = format!("on {count} nodes");
     let row = |what: String, ours: String, goal, met| Row { what, today: String::new(), ours, goal, met };
     vec![
@@ -174,7 +184,7 @@ pub fn fake_nodes(awaiter: &Path, count: u32, folder: &Path) -> Vec<Row> {
             "≤ 150 ms",
             after <= 150.0,
         ),
-        row(format!("{on}: API requests"), requests.to_string(), "≤ 10", requests <= 10),
+        row(format!("{on}: API requests"), requests.to_string(), "≤ 10", requests <= MOST_REQUESTS),
         row(
             format!("{on}: peak memory, {}", program(site.awaiter)),
             megabytes(ended.peak),
