@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::entries::{DaemonSetEntry, NodeEntry, PodEntry, Pull, Rejection, Stage, Words};
+use super::entries::{shorten, stage};
 use super::images::{ContainerImage, images_of};
 use super::matrix::Finding;
 use super::model::{DaemonSet, Event, Node, Pod};
@@ -54,98 +56,6 @@ pub enum Update {
     Apply(Object),
     /// This is gone.
     Delete(Object),
-}
-
-/// A DaemonSet, and since when it is known.
-#[derive(Clone, Debug)]
-pub struct DaemonSetEntry {
-    /// The object.
-    pub set: DaemonSet,
-    /// Its images, in the puller's order.
-    pub images: Arc<[ContainerImage]>,
-    /// Since when it is known.
-    pub since: Now,
-    /// Since when the cluster refuses its pods, and why; until a pod came after all.
-    pub refused: Option<(Now, Box<str>)>,
-    epoch: u32,
-}
-
-/// Where a pod is on its way: a change of it starts the patience anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The scheduler has not looked.
-    New,
-    /// The scheduler cannot place it.
-    Unschedulable,
-    /// Bound, and the kubelet says nothing.
-    Bound,
-    /// The kubelet has taken it.
-    Taken,
-    /// Its containers are ready and it is not: the node controller's word.
-    Lost,
-    /// Ready.
-    Ready,
-    /// It has failed: the node rejected or evicted it.
-    Rejected,
-    /// It is being ended.
-    Ending,
-}
-
-/// A pod, and what else was said of it.
-#[derive(Clone, Debug)]
-pub struct PodEntry {
-    /// The object; of its specification only where it goes is kept.
-    pub pod: Pod,
-    /// The uid of its DaemonSet.
-    pub owner: Box<str>,
-    /// Its containers and their images: one list for all pods of a template.
-    pub images: Arc<[ContainerImage]>,
-    /// Where it is on its way.
-    pub stage: Stage,
-    /// Since when.
-    pub since: Now,
-    /// Since when one of its images is beyond hope.
-    pub fatal: Option<Now>,
-    epoch: u32,
-}
-
-/// What events said of a pod: they may come before it.
-#[derive(Clone, Debug, Default)]
-pub struct Words {
-    /// By image: how the pull went.
-    pub pulls: BTreeMap<Box<str>, Pull>,
-    /// The latest trouble with the pod as a whole, and since when.
-    pub trouble: Option<(Now, Finding)>,
-}
-
-/// What events said of a pull.
-#[derive(Clone, Debug, Default)]
-pub struct Pull {
-    /// It went well.
-    pub pulled: Option<Pulled>,
-    /// It went wrong, the last time.
-    pub failed: Option<Box<str>>,
-}
-
-/// A node that rejects a DaemonSet's pods.
-#[derive(Clone, Debug)]
-pub struct Rejection {
-    /// Since when.
-    pub since: Now,
-    /// Why, the last time.
-    pub finding: Finding,
-}
-
-/// A node, and since when it is as it is.
-#[derive(Clone, Debug)]
-pub struct NodeEntry {
-    /// The object.
-    pub node: Node,
-    /// Since when it is known.
-    pub known: Now,
-    /// Since when it is as ready, or not, as it is.
-    pub since: Now,
-    epoch: u32,
 }
 
 /// Everything observed so far.
@@ -352,7 +262,7 @@ impl Observed {
     fn is_fatal(&self, entry: &PodEntry) -> bool {
         let words = self.words.get(&entry.pod.metadata.uid);
         entry.images.iter().any(|one| {
-            let cell = super::judge::cell(entry, one, words);
+            let cell = super::stand::cell(entry, one, words);
             cell.0 == super::matrix::ImageState::Failed
         })
     }
@@ -383,39 +293,4 @@ impl Observed {
 fn failed_pull(message: &str) -> Option<(&str, &str)> {
     let rest = message.strip_prefix("Failed to pull image \"")?;
     rest.split_once("\": ")
-}
-
-/// What is kept of the kubelet's words: they repeat layers of wrapping, on each of thousands of nodes.
-fn shorten(pod: &mut Pod) {
-    let status = &mut pod.status;
-    status.conditions.retain(|c| matches!(&*c.kind, "PodScheduled" | "Ready"));
-    let texts = status.conditions.iter_mut().filter_map(|c| c.message.as_mut());
-    let states = status.container_statuses.iter_mut().chain(&mut status.init_container_statuses);
-    let said = states.flat_map(|c| [c.state.waiting.as_mut(), c.state.terminated.as_mut()]).flatten();
-    for text in texts.chain(said.map(|said| &mut said.message)) {
-        if text.len() > 4 * BRIEF {
-            *text = brief(text, 4 * BRIEF).into();
-        }
-    }
-}
-
-fn stage(pod: &Pod, bound: bool, images: &[ContainerImage]) -> Stage {
-    let status = &pod.status;
-    let is = |kind: &str, value: &str| pod.condition(kind).is_some_and(|c| &*c.status == value);
-    if pod.metadata.deleting {
-        Stage::Ending
-    } else if &*status.phase == "Failed" {
-        Stage::Rejected
-    } else if !bound {
-        if is("PodScheduled", "False") { Stage::Unschedulable } else { Stage::New }
-    } else if !status.taken && status.container_statuses.is_empty() {
-        Stage::Bound
-    } else if is("Ready", "True") {
-        Stage::Ready
-    } else {
-        let mut main = images.iter().filter(|one| !one.init).peekable();
-        let ready = |one: &ContainerImage| pod.container(&one.container).is_some_and(|c| c.ready);
-        let lost = main.peek().is_some() && main.all(ready) && is("Ready", "False");
-        if lost { Stage::Lost } else { Stage::Taken }
-    }
 }

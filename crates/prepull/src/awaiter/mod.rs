@@ -7,11 +7,13 @@
 mod adopt;
 pub(crate) mod api;
 mod end;
+mod entries;
 mod error;
 pub mod images;
 pub mod index;
 pub(crate) mod items;
 mod judge;
+mod lines;
 pub mod matrix;
 pub mod model;
 pub(crate) mod nodes;
@@ -19,8 +21,10 @@ mod policy;
 mod progress;
 pub(crate) mod pulled;
 pub mod reasons;
+mod refusals;
 mod report;
 mod run;
+mod stand;
 #[cfg(test)]
 mod tests;
 pub(crate) mod watch;

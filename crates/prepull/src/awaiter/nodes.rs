@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::index::{NodeEntry, Observed};
+use super::entries::NodeEntry;
+use super::index::Observed;
 use super::judge::Wake;
 use super::matrix::Finding;
 use super::model::{Node, PodSpec, Requirement, Taint, Term, Toleration};

@@ -1,6 +1,7 @@
 //! The judge over scenes made of objects as the API server writes them.
 
 mod faults;
+mod reasons;
 mod rules;
 mod scene;
 mod texts;

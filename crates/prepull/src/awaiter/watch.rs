@@ -12,15 +12,13 @@ use bytes::{Buf, BytesMut};
 use http::Method;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Error;
-use super::api::{Api, Asked, Status, Trouble, by_code};
-use super::index::{Kind, Object, Update};
+use super::api::{Api, Asked, Trouble};
+use super::index::{Kind, Update};
 use super::items::Items;
-use super::model::{DaemonSet, Event, Node, Pod};
+use super::lines::{Bare, event, object};
 
 /// The server sends a bookmark about once a minute on what it caches: silence for longer is a dead connection.
 const SILENCE: Duration = Duration::from_secs(150);
@@ -176,7 +174,7 @@ pub(super) async fn follow(
 }
 
 /// Why a stream ended.
-enum Ended {
+pub(super) enum Ended {
     Trouble(Trouble),
     /// Nobody listens any more.
     Deaf,
@@ -230,7 +228,7 @@ async fn whole(
     watch(api, source, &from, false, version, to).await
 }
 
-async fn tell(to: &mpsc::Sender<Message>, update: Update) -> Result<(), Ended> {
+pub(super) async fn tell(to: &mpsc::Sender<Message>, update: Update) -> Result<(), Ended> {
     to.send(Message::Update(update)).await.map_err(|_| Ended::Deaf)
 }
 
@@ -307,46 +305,6 @@ async fn watch(
     }
 }
 
-/// One line of a watch.
-async fn event(
-    line: &[u8],
-    source: &Source,
-    asked: Asked,
-    initial: &mut bool,
-    version: &mut Option<String>,
-    to: &mpsc::Sender<Message>,
-) -> Result<(), Ended> {
-    let read = |error: serde_json::Error| garbage(error.to_string());
-    let head: Head = serde_json::from_slice(line).map_err(read)?;
-    let update = match head.kind.as_str() {
-        "ADDED" | "MODIFIED" => Some(Update::Apply(envelope(source.kind, line).map_err(garbage)?)),
-        "DELETED" => Some(Update::Delete(envelope(source.kind, line).map_err(garbage)?)),
-        "BOOKMARK" => None,
-        "ERROR" => {
-            let Envelope { object } = serde_json::from_slice::<Envelope<Status>>(line).map_err(read)?;
-            let gone = object.reason == "Expired" || object.reason == "Gone";
-            let code = if gone { 410 } else { object.code };
-            return Err(by_code(code, object.message, None, asked).into());
-        }
-        other => return Err(garbage(format!("a watch event of the type `{other}`"))),
-    };
-    let whole = *initial && head.object.metadata.annotations.as_ref().is_some_and(|a| a.end.is_some());
-    if let Some(update) = update {
-        tell(to, update).await?;
-    }
-    if whole {
-        *initial = false;
-        tell(to, Update::Done(source.kind)).await?;
-        let _ = to.send(Message::Trouble(None)).await;
-    }
-    // Before the list is whole there is nothing to go on from.
-    let seen = head.object.metadata.resource_version;
-    if !*initial && !seen.is_empty() {
-        *version = Some(seen);
-    }
-    Ok(())
-}
-
 /// The next bytes; none at the end.
 async fn next(body: &mut Body) -> Result<Option<bytes::Bytes>, Ended> {
     loop {
@@ -362,66 +320,6 @@ async fn next(body: &mut Body) -> Result<Option<bytes::Bytes>, Ended> {
     }
 }
 
-fn garbage(text: impl std::fmt::Display) -> Ended {
+pub(super) fn garbage(text: impl std::fmt::Display) -> Ended {
     Trouble::passing(format!("the answer cannot be read: {text}")).into()
-}
-
-fn object(kind: Kind, json: &[u8]) -> Result<Object, String> {
-    fn read<T: DeserializeOwned>(json: &[u8]) -> Result<Box<T>, String> {
-        serde_json::from_slice(json).map(Box::new).map_err(|error| error.to_string())
-    }
-    Ok(match kind {
-        Kind::DaemonSets => Object::DaemonSet(read::<DaemonSet>(json)?),
-        Kind::Pods => Object::Pod(read::<Pod>(json)?),
-        Kind::Events => Object::Event(read::<Event>(json)?),
-        Kind::Nodes => Object::Node(read::<Node>(json)?),
-    })
-}
-
-fn envelope(kind: Kind, json: &[u8]) -> Result<Object, String> {
-    fn read<T: DeserializeOwned>(json: &[u8]) -> Result<Box<T>, String> {
-        let Envelope { object } =
-            serde_json::from_slice::<Envelope<Box<T>>>(json).map_err(|e| e.to_string())?;
-        Ok(object)
-    }
-    Ok(match kind {
-        Kind::DaemonSets => Object::DaemonSet(read::<DaemonSet>(json)?),
-        Kind::Pods => Object::Pod(read::<Pod>(json)?),
-        Kind::Events => Object::Event(read::<Event>(json)?),
-        Kind::Nodes => Object::Node(read::<Node>(json)?),
-    })
-}
-
-#[derive(Deserialize)]
-struct Envelope<T> {
-    object: T,
-}
-
-/// What every line says.
-#[derive(Deserialize)]
-struct Head {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    object: Bare,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Bare {
-    metadata: BareMeta,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct BareMeta {
-    resource_version: String,
-    annotations: Option<Annotations>,
-}
-
-#[derive(Deserialize)]
-struct Annotations {
-    /// On the bookmark after the last object of a streamed list.
-    #[serde(rename = "k8s.io/initial-events-end")]
-    end: Option<String>,
 }
