@@ -24,6 +24,29 @@ pub struct DaemonSetEntry {
     pub(super) epoch: u32,
 }
 
+impl DaemonSetEntry {
+    /// Whether the controller has spoken of the DaemonSet as it is now.
+    pub fn has_spoken(&self) -> bool {
+        self.set.status.observed_generation >= self.set.metadata.generation.max(1)
+    }
+
+    /// How many nodes should have a pod and have none, when pods are seen on so many. A pod that is being ended is its
+    /// node's until it is gone: only then does the controller make another. A node that should have none any more
+    /// has its pod for a while; it takes nobody's place, for the controller counts such nodes apart.
+    pub fn lacks(&self, nodes: usize) -> usize {
+        let status = &self.set.status;
+        let all = status.desired_number_scheduled as usize + status.number_misscheduled as usize;
+        if self.has_spoken() { all.saturating_sub(nodes) } else { 0 }
+    }
+
+    /// The same in the controller's own words, which may come later than the pods but know of nodes that are gone.
+    pub fn says_it_lacks(&self) -> usize {
+        let status = &self.set.status;
+        let current = status.current_number_scheduled.unwrap_or(status.desired_number_scheduled);
+        if self.has_spoken() { status.desired_number_scheduled.saturating_sub(current) as usize } else { 0 }
+    }
+}
+
 /// Where a pod is on its way: a change of it starts the patience anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -61,6 +84,27 @@ pub struct PodEntry {
     /// Since when one of its images is beyond hope.
     pub fatal: Option<Now>,
     pub(super) epoch: u32,
+}
+
+impl PodEntry {
+    /// The node it is made for, else its own name.
+    pub fn place(&self) -> &str {
+        // The controller names the node in every pod since Kubernetes 1.12.
+        self.pod.spec.node_name.as_deref().unwrap_or(&self.pod.metadata.name)
+    }
+
+    /// Whether only its object is left: the controller makes another beside it.
+    pub fn is_over(&self) -> bool {
+        self.pod.metadata.deleting && matches!(&*self.pod.status.phase, "Succeeded" | "Failed")
+    }
+
+    /// Whether its containers are ready and it is not: the node controller's word.
+    pub fn is_lost(&self) -> bool {
+        let mut main = self.images.iter().filter(|one| !one.init).peekable();
+        let ready = |one: &ContainerImage| self.pod.container(&one.container).is_some_and(|c| c.ready);
+        let unready = self.pod.condition("Ready").is_some_and(|c| &*c.status == "False");
+        main.peek().is_some() && main.all(ready) && unready
+    }
 }
 
 /// What events said of a pod: they may come before it.
@@ -116,7 +160,8 @@ pub(super) fn shorten(pod: &mut Pod) {
     }
 }
 
-pub(super) fn stage(pod: &Pod, bound: bool, images: &[ContainerImage]) -> Stage {
+pub(super) fn stage(entry: &PodEntry, bound: bool) -> Stage {
+    let pod = &entry.pod;
     let status = &pod.status;
     let is = |kind: &str, value: &str| pod.condition(kind).is_some_and(|c| &*c.status == value);
     if pod.metadata.deleting {
@@ -129,10 +174,9 @@ pub(super) fn stage(pod: &Pod, bound: bool, images: &[ContainerImage]) -> Stage 
         Stage::Bound
     } else if is("Ready", "True") {
         Stage::Ready
+    } else if entry.is_lost() {
+        Stage::Lost
     } else {
-        let mut main = images.iter().filter(|one| !one.init).peekable();
-        let ready = |one: &ContainerImage| pod.container(&one.container).is_some_and(|c| c.ready);
-        let lost = main.peek().is_some() && main.all(ready) && is("Ready", "False");
-        if lost { Stage::Lost } else { Stage::Taken }
+        Stage::Taken
     }
 }

@@ -154,18 +154,18 @@ impl Observed {
         pod.metadata.owner_references = Vec::new();
         pod.spec = super::model::PodSpec { node_name: node, ..Default::default() };
         shorten(&mut pod);
-        let stage = stage(&pod, bound, &images);
         let old = self.pods.get(&uid);
-        let since = old.filter(|old| old.stage == stage).map_or(now, |old| old.since);
         let mut entry = PodEntry {
             owner,
             images,
-            stage,
-            since,
+            stage: Stage::New,
+            since: now,
             fatal: old.and_then(|old| old.fatal),
             epoch: self.epochs[Kind::Pods as usize],
             pod,
         };
+        entry.stage = stage(&entry, bound);
+        entry.since = old.filter(|old| old.stage == entry.stage).map_or(now, |old| old.since);
         if let Some(set) = self.daemonsets.get_mut(&entry.owner).filter(|_| old.is_none()) {
             set.refused = None;
         }

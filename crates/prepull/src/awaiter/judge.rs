@@ -42,9 +42,11 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     let images = names(&sets);
     let chosen = chosen(observed);
     let mut rows: BTreeMap<&str, Vec<Stand>> = BTreeMap::new();
-    let mut missing = 0;
+    let (mut missing, mut unseen) = (0, 0);
     for entry in &sets {
-        missing += one_set(entry, observed, policy, &chosen, &images, &mut rows, &mut wake);
+        let lacks = one_set(entry, observed, policy, &chosen, &images, &mut rows, &mut wake);
+        missing += lacks;
+        unseen += entry.says_it_lacks().saturating_sub(lacks);
     }
     let mut rows = nodes::with_nodes(rows, observed, policy, &mut wake, |stand: &mut Vec<Stand>, finding| {
         stand.insert(0, Stand::new(NodeState::Excluded, Some(finding)));
@@ -58,7 +60,8 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     let required = policy.quorum.of(eligible);
     let mut verdict =
         Verdict { images, rows, missing, required, findings: Vec::new(), decision: Decision::Deadline };
-    verdict.decision = decide(&mut verdict, &sets, observed, policy, eligible, fatal, &mut wake);
+    let sum = Sum { eligible, unseen, fatal };
+    verdict.decision = decide(&mut verdict, &sets, observed, policy, sum, &mut wake);
     if verdict.decision == Decision::Deadline {
         if now < deadline {
             verdict.decision = Decision::Wait(wake.at);
@@ -70,16 +73,26 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     verdict
 }
 
+/// What the nodes add up to.
+struct Sum {
+    /// Those that are not left out.
+    eligible: usize,
+    /// Those more that should have a pod, by the controller's word alone.
+    unseen: usize,
+    /// Since when one of them is beyond hope.
+    fatal: Option<Now>,
+}
+
 /// What follows; [`Decision::Deadline`] stands for "not yet".
 fn decide(
     verdict: &mut Verdict,
     sets: &[&DaemonSetEntry],
     observed: &Observed,
     policy: &Policy,
-    eligible: usize,
-    fatal: Option<Now>,
+    sum: Sum,
     wake: &mut Wake,
 ) -> Decision {
+    let Sum { eligible, unseen, fatal } = sum;
     let ending = sets.iter().filter(|entry| entry.set.metadata.deleting).map(|e| &e.set.metadata.name);
     let mut gone: Vec<&String> = observed.deleted.iter().chain(ending).collect();
     gone.dedup();
@@ -109,7 +122,7 @@ fn decide(
         }
         return Decision::Deadline;
     }
-    let silent = sets.iter().filter(|entry| !has_spoken(entry)).map(|entry| &entry.set.metadata.name);
+    let silent = sets.iter().filter(|entry| !entry.has_spoken()).map(|entry| &entry.set.metadata.name);
     let silent: Vec<Finding> = silent.map(|name| Finding::new(Reason::Unanswered, name.as_str())).collect();
     if !silent.is_empty() {
         verdict.findings.extend(silent);
@@ -138,13 +151,17 @@ fn decide(
         let all = sets.iter().map(|entry| entry.since).max().unwrap_or_default();
         return if wake.over(all, policy.waits.zero) { Decision::Warm } else { Decision::Deadline };
     }
-    if verdict.count(NodeState::Warm) >= verdict.required { Decision::Warm } else { Decision::Deadline }
-}
-
-/// Whether the controller has spoken of the DaemonSet as it is now.
-fn has_spoken(entry: &DaemonSetEntry) -> bool {
-    let set = &entry.set;
-    set.status.observed_generation >= set.metadata.generation.max(1)
+    let warm = verdict.count(NodeState::Warm);
+    if warm < verdict.required {
+        return Decision::Deadline;
+    }
+    if warm < policy.quorum.of(eligible + unseen) {
+        verdict.findings.retain(|finding| finding.reason != Reason::PodsMissing);
+        let all = verdict.missing + unseen;
+        verdict.findings.push(Finding::new(Reason::PodsMissing, all.to_string()));
+        return Decision::Deadline;
+    }
+    Decision::Warm
 }
 
 fn names(sets: &[&DaemonSetEntry]) -> Vec<Arc<str>> {
@@ -174,10 +191,8 @@ fn chosen(observed: &Observed) -> BTreeMap<(&str, &str), &PodEntry> {
         let updated = observed.daemonsets.get(&entry.owner).is_some_and(|set| is_updated(set, entry));
         (entry.stage != Stage::Ending, updated, stage)
     };
-    for entry in observed.pods.values() {
-        // The controller names the node in every pod since Kubernetes 1.12.
-        let node = entry.pod.spec.node_name.as_deref().unwrap_or(&entry.pod.metadata.name);
-        let best = chosen.entry((&entry.owner, node)).or_insert(entry);
+    for entry in observed.pods.values().filter(|entry| !entry.is_over()) {
+        let best = chosen.entry((&entry.owner, entry.place())).or_insert(entry);
         if rank(entry) > rank(best) {
             *best = entry;
         }
@@ -212,17 +227,17 @@ fn one_set<'a>(
     let pods: BTreeMap<&'a str, &'a PodEntry> = pods.map(|(key, pod)| (key.1, *pod)).collect();
     let rejections = observed.rejections.iter().filter(|(key, _)| *key.0 == *uid);
     let rejections: BTreeMap<&'a str, &'a Rejection> = rejections.map(|(key, r)| (&*key.1, r)).collect();
-    let live = pods.iter().filter(|(_, pod)| pod.stage != Stage::Ending).map(|(node, _)| *node);
-    let covered: BTreeSet<&str> = live.chain(rejections.keys().copied()).collect();
-    let desired = entry.set.status.desired_number_scheduled as usize;
-    let more = if has_spoken(entry) { desired.saturating_sub(covered.len()) } else { 0 };
-    for node in pods.keys().chain(rejections.keys()).copied().collect::<BTreeSet<&'a str>>() {
+    let all: BTreeSet<&'a str> = pods.keys().chain(rejections.keys()).copied().collect();
+    let ending = |node: &&&str| pods.get(**node).is_some_and(|pod| pod.stage == Stage::Ending);
+    let live = all.len() - all.iter().filter(ending).count();
+    let is_replaced = entry.set.status.desired_number_scheduled as usize > live;
+    for &node in &all {
         let stand = match pods.get(node) {
             Some(pod) => {
                 let words = observed.words.get(&pod.pod.metadata.uid);
                 let updated = is_updated(entry, pod);
                 let mut stand =
-                    stand(pod, updated, words, rejections.get(node).copied(), more > 0, policy, wake);
+                    stand(pod, updated, words, rejections.get(node).copied(), is_replaced, policy, wake);
                 for one in pod.images.iter() {
                     let (state, finding) = cell(pod, one, words);
                     let Some(image) = images.iter().position(|name| **name == *one.image) else { continue };
@@ -243,7 +258,7 @@ fn one_set<'a>(
         };
         rows.entry(node).or_default().push(stand);
     }
-    more
+    entry.lacks(all.len())
 }
 
 /// With the nodes read, those that should have a pod and have none are known by name. Gives their number.

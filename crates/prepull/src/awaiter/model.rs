@@ -91,6 +91,10 @@ pub struct DaemonSetStatus {
     pub observed_generation: i64,
     /// Nodes that should have a pod.
     pub desired_number_scheduled: u32,
+    /// Such that have one, whatever its state.
+    pub current_number_scheduled: Option<u32>,
+    /// Nodes that have a pod and should have none.
+    pub number_misscheduled: u32,
 }
 
 /// Of an event.

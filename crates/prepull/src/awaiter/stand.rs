@@ -75,7 +75,17 @@ pub(super) fn stand(
             let finding = Finding::new(Reason::NotReady, brief(said, BRIEF));
             doubt(entry.since, waits.not_ready, finding)
         }
-        Stage::Ending if replaced => Stand::new(NodeState::Pulling, None),
+        Stage::Ending if entry.is_lost() => doubt(
+            entry.since,
+            waits.not_ready,
+            Finding::new(Reason::NotReady, "its pod is to end, and nothing is heard of it"),
+        ),
+        // Only when it has ended the controller makes another.
+        Stage::Ending if replaced => doubt(
+            entry.since,
+            waits.silent,
+            Finding::new(Reason::Silent, "its kubelet does not say that the pod which is to end has ended"),
+        ),
         Stage::Ending => doubt(
             entry.since,
             waits.not_ready,

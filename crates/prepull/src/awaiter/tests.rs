@@ -4,4 +4,5 @@ mod faults;
 mod reasons;
 mod rules;
 mod scene;
+mod slots;
 mod texts;

@@ -1,0 +1,111 @@
+//! Which nodes should have a pod: the controller's numbers against the pods that are seen.
+
+use serde_json::{Value, json};
+
+use super::super::index::Kind;
+use super::super::{Decision, NodeState, Reason};
+use super::scene::*;
+
+/// A DaemonSet whose controller says: nodes that should have a pod, such that have one, and others that have one.
+fn says(desired: u32, current: u32, misscheduled: u32) -> Value {
+    let mut set = daemonset("pull", desired);
+    set["status"]["currentNumberScheduled"] = json!(current);
+    set["status"]["numberMisscheduled"] = json!(misscheduled);
+    set
+}
+
+fn ending(mut pod: Value) -> Value {
+    pod["metadata"]["deletionTimestamp"] = json!("2026-11-22T12:00:00Z");
+    pod
+}
+
+fn reason(scene: &Scene, now: u64, node: usize) -> Option<Reason> {
+    scene.judged(now).rows[node].finding.as_ref().map(|finding| finding.reason)
+}
+
+/// The kubelet of a dead node never says that the pod has ended, and the controller makes no other until then: the
+/// node counts in `desired`, and once here.
+#[test]
+fn a_pod_that_does_not_end_is_its_nodes_and_no_other() {
+    // Kubernetes has said that the node is not ready; or nobody has said anything of it.
+    for (pod, wait, why) in
+        [(lost("pull", "n2"), 3, Reason::NotReady), (warm("pull", "n2"), 60, Reason::Silent)]
+    {
+        let mut scene = Scene::of(2);
+        scene.sees(Kind::DaemonSets, &says(2, 2, 0), 0);
+        scene.pods(&[warm("pull", "n1"), pod.clone()], 0);
+        scene.pods(&[ending(pod)], 100);
+        let before = scene.judged(100 + wait - 1);
+        assert_eq!((before.decision, before.missing), (Decision::Wait(at(100 + wait)), 0), "{why:?}");
+        let then = scene.judged(100 + wait);
+        assert_eq!((then.count(NodeState::Excluded), then.decision), (1, Decision::Warm), "{why:?}");
+        assert_eq!(reason(&scene, 100 + wait, 1), Some(why));
+        // It ended after all: the controller makes another, and the node counts again.
+        scene.loses(Kind::Pods, &warm("pull", "n2"), 200);
+        assert_eq!((scene.judged(200).missing, scene.judged(200).decision), (1, Decision::Wait(DEADLINE)));
+        scene.pods(&[warm("pull", "n2")], 201);
+        assert_eq!(scene.judged(201).count(NodeState::Warm), 2);
+    }
+}
+
+/// A node leaves (it is counted apart), and another, which has no pod yet, comes: the one does not stand for the other.
+#[test]
+fn a_node_that_leaves_takes_nobodys_place() {
+    for leaving in [warm("pull", "n2"), ending(warm("pull", "n2"))] {
+        let mut scene = Scene::of(2);
+        scene.pods(&[warm("pull", "n1"), leaving], 0);
+        scene.sees(Kind::DaemonSets, &says(2, 1, 1), 0);
+        for now in [0, 10, 100] {
+            let verdict = scene.judged(now);
+            assert_eq!(verdict.missing, 1, "{now}");
+            assert!(matches!(verdict.decision, Decision::Wait(_)), "{now}");
+            assert!(verdict.findings.iter().any(|finding| finding.reason == Reason::PodsMissing));
+        }
+        scene.pods(&[warm("pull", "n3")], 100);
+        scene.sees(Kind::DaemonSets, &says(2, 2, 0), 101);
+        scene.loses(Kind::Pods, &warm("pull", "n2"), 102);
+        assert_eq!(scene.judged(102).decision, Decision::Warm);
+    }
+}
+
+/// The object of a node is gone, so that the controller does not count it at all; its pod stays for a minute.
+#[test]
+fn a_node_that_is_gone_takes_nobodys_place() {
+    let mut scene = Scene::of(2);
+    scene.pods(&[warm("pull", "n1"), warm("pull", "n2")], 0);
+    scene.sees(Kind::DaemonSets, &says(2, 1, 0), 0);
+    insta::assert_snapshot!(scene.told(5), @"
+    5 s: Wait(600s); 2 of 2 nodes warm
+      n1 warm [warm warm]
+      n2 warm [warm warm]
+      PodsMissing: nodes have no pod yet (1)
+    ");
+    scene.sees(Kind::DaemonSets, &says(2, 2, 0), 6);
+    assert_eq!(scene.judged(6).decision, Decision::Warm);
+}
+
+/// A pod that has ended, but for its object, is no longer the controller's: another comes beside it.
+#[test]
+fn what_is_left_of_an_ended_pod_is_no_pod() {
+    let mut over = ending(warm("pull", "n2"));
+    over["status"]["phase"] = json!("Succeeded");
+    let mut scene = Scene::of(2);
+    scene.pods(&[warm("pull", "n1"), over], 0);
+    insta::assert_snapshot!(scene.told(100), @"
+    100 s: Wait(600s); 1 of 2 nodes warm, 1 without a pod
+      n1 warm [warm warm]
+      PodsMissing: nodes have no pod yet (1)
+    ");
+}
+
+/// A rolling update: the old pod ends, and the new one takes a moment.
+#[test]
+fn a_pod_that_is_replaced_is_waited_for() {
+    let mut scene = Scene::of(2);
+    scene.sees(Kind::DaemonSets, &says(2, 2, 0), 0);
+    scene.pods(&[warm("pull", "n1"), ending(warm("pull", "n2"))], 0);
+    assert_eq!(scene.judged(30).decision, Decision::Wait(at(60)));
+    assert_eq!(scene.judged(30).summary(), "1 of 2 nodes warm, 1 pulling");
+    scene.loses(Kind::Pods, &warm("pull", "n2"), 31);
+    assert_eq!(scene.judged(31).summary(), "1 of 2 nodes warm, 1 without a pod");
+}
