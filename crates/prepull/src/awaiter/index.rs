@@ -75,6 +75,7 @@ pub struct Observed {
     pub nodes: BTreeMap<Box<str>, NodeEntry>,
     /// What the API server's trouble is, while there is any.
     pub trouble: Option<String>,
+    lists: Vec<Arc<[ContainerImage]>>,
     listed: [bool; 4],
     epochs: [u32; 4],
 }
@@ -129,10 +130,21 @@ impl Observed {
     fn daemonset(&mut self, set: DaemonSet, now: Now) {
         let epoch = self.epochs[Kind::DaemonSets as usize];
         let old = self.daemonsets.remove(&set.metadata.uid);
-        let images: Arc<[ContainerImage]> = images_of(&set.spec.template.spec).into();
+        let images = self.one_list(images_of(&set.spec.template.spec));
         let (since, refused) = old.map_or((now, None), |old| (old.since, old.refused));
         let entry = DaemonSetEntry { images, since, refused, epoch, set };
         self.daemonsets.insert(entry.set.metadata.uid.clone(), entry);
+    }
+
+    /// All pods of a template have the same list: it is kept once, for as long as one of them is there.
+    fn one_list(&mut self, images: Vec<ContainerImage>) -> Arc<[ContainerImage]> {
+        if let Some(known) = self.lists.iter().find(|known| known[..] == images[..]) {
+            return Arc::clone(known);
+        }
+        self.lists.retain(|known| Arc::strong_count(known) > 1);
+        let list: Arc<[ContainerImage]> = images.into();
+        self.lists.push(Arc::clone(&list));
+        list
     }
 
     fn forget_daemonset(&mut self, uid: &str) {
@@ -143,10 +155,7 @@ impl Observed {
 
     fn pod(&mut self, mut pod: Pod, now: Now) {
         let uid = pod.metadata.uid.clone();
-        let images = images_of(&pod.spec);
-        let known =
-            self.pods.values().next().map(|entry| &entry.images).filter(|known| known[..] == images[..]);
-        let images: Arc<[ContainerImage]> = known.cloned().unwrap_or_else(|| images.into());
+        let images = self.one_list(images_of(&pod.spec));
         // One place to look for the node, and little memory.
         let node: Option<Box<str>> = pod.node().map(Into::into);
         let bound = pod.spec.node_name.is_some();

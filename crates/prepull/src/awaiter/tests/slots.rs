@@ -109,3 +109,26 @@ fn a_pod_that_is_replaced_is_waited_for() {
     scene.loses(Kind::Pods, &warm("pull", "n2"), 31);
     assert_eq!(scene.judged(31).summary(), "1 of 2 nodes warm, 1 without a pod");
 }
+
+/// One list of images for all pods of a template, however many DaemonSets there are.
+#[test]
+fn images_are_kept_once() {
+    let mut scene = Scene::default();
+    scene.lists(Kind::DaemonSets, &["a", "b", "c"].map(|name| daemonset(name, 2)), 0);
+    let mut other = daemonset("d", 2);
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = json!("r.example/other:1");
+    scene.sees(Kind::DaemonSets, &other, 0);
+    for node in ["n1", "n2"] {
+        for set in ["a", "b", "c", "d"] {
+            let mut pod = warm(set, node);
+            if set == "d" {
+                pod["spec"]["containers"][0]["image"] = json!("r.example/other:1");
+            }
+            scene.pods(&[pod], 0);
+        }
+    }
+    let of_sets = scene.observed.daemonsets.values().map(|entry| entry.images.as_ptr());
+    let of_pods = scene.observed.pods.values().map(|entry| entry.images.as_ptr());
+    let lists: std::collections::BTreeSet<_> = of_sets.chain(of_pods).collect();
+    assert_eq!(lists.len(), 2);
+}
