@@ -9,6 +9,7 @@ use super::matrix::Finding;
 use super::model::{DaemonSet, Node, Pod};
 use super::pulled::Pulled;
 use super::reasons::brief;
+use super::refusals::Refusal;
 
 /// A DaemonSet, and since when it is known.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ pub struct DaemonSetEntry {
     pub images: Arc<[ContainerImage]>,
     /// Since when it is known.
     pub since: Now,
-    /// Since when the cluster refuses its pods, and why; until a pod came after all.
-    pub refused: Option<(Now, Box<str>)>,
+    /// The cluster refuses its pods, and nodes lack some.
+    pub refused: Option<Refusal>,
     pub(super) epoch: u32,
 }
 

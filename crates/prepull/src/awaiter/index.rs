@@ -1,7 +1,7 @@
 //! What has been observed so far. Objects come one by one (`apply`, `delete`) or as a whole list (`begin`, `done`);
 //! nothing here asks for anything, and the only clock is the time that each is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::matrix::Finding;
 use super::model::{DaemonSet, Event, Node, Pod};
 use super::pulled::{Pulled, pulled};
 use super::reasons::{self, Reason, brief};
+use super::refusals::Refusal;
 
 /// Bytes of the cluster's words that are kept.
 pub(crate) const BRIEF: usize = 400;
@@ -133,7 +134,9 @@ impl Observed {
         let images = self.one_list(images_of(&set.spec.template.spec));
         let (since, refused) = old.map_or((now, None), |old| (old.since, old.refused));
         let entry = DaemonSetEntry { images, since, refused, epoch, set };
-        self.daemonsets.insert(entry.set.metadata.uid.clone(), entry);
+        let uid = entry.set.metadata.uid.clone();
+        self.daemonsets.insert(uid.clone(), entry);
+        self.forget_refusal(&uid);
     }
 
     /// All pods of a template have the same list: it is kept once, for as long as one of them is there.
@@ -175,12 +178,34 @@ impl Observed {
         };
         entry.stage = stage(&entry, bound);
         entry.since = old.filter(|old| old.stage == entry.stage).map_or(now, |old| old.since);
-        if let Some(set) = self.daemonsets.get_mut(&entry.owner).filter(|_| old.is_none()) {
-            set.refused = None;
-        }
+        let is_new = old.is_none();
         self.remember_rejection(&entry, now);
         entry.fatal = self.is_fatal(&entry).then(|| entry.fatal.unwrap_or(now));
+        let owner = entry.owner.clone();
         self.pods.insert(uid, entry);
+        if let Some(set) = self.daemonsets.get_mut(&owner).filter(|_| is_new)
+            && let Some(refusal) = &mut set.refused
+        {
+            // Where one pod comes, others may.
+            refusal.since = now;
+            self.forget_refusal(&owner);
+        }
+    }
+
+    /// A refusal that was overcome says nothing any more, not even when a node joins later.
+    fn forget_refusal(&mut self, uid: &str) {
+        let Some(set) = self.daemonsets.get(uid).filter(|set| set.refused.is_some() && set.has_spoken())
+        else {
+            return;
+        };
+        let pods = self.pods.values().filter(|entry| *entry.owner == *uid && !entry.is_over());
+        let rejecting = self.rejections.keys().filter(|(owner, _)| **owner == *uid).map(|(_, node)| &**node);
+        let nodes: BTreeSet<&str> = pods.map(PodEntry::place).chain(rejecting).collect();
+        if set.lacks(nodes.len()) == 0
+            && let Some(set) = self.daemonsets.get_mut(uid)
+        {
+            set.refused = None;
+        }
     }
 
     /// The controller deletes a rejected pod at once and makes another: what the node said is kept until a pod of
@@ -217,10 +242,8 @@ impl Observed {
             if let Some(set) =
                 self.daemonsets.get_mut(&about.uid).filter(|_| &*event.reason == "FailedCreate")
             {
-                let has_pods = self.pods.values().any(|entry| entry.owner == about.uid);
-                let since = set.refused.as_ref().map_or(now, |(since, _)| *since);
-                // A refusal from before the pods came says nothing any more.
-                set.refused = (!has_pods).then(|| (since, brief(&event.message, BRIEF).into()));
+                set.refused = Some(Refusal::heard(&event.message, set.refused.as_ref(), now));
+                self.forget_refusal(&about.uid);
             }
             return;
         }

@@ -14,7 +14,6 @@ use super::matrix::{Cell, Decision, Finding, ImageState, NodeState, Row, Verdict
 use super::nodes;
 use super::policy::Policy;
 use super::reasons::Reason;
-use super::refusals;
 use super::stand::{Stand, cell, in_turn, rejected, stand};
 
 /// The next time at which waiting turns into a fact.
@@ -74,6 +73,7 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
 }
 
 /// What the nodes add up to.
+#[derive(Clone, Copy)]
 struct Sum {
     /// Those that are not left out.
     eligible: usize,
@@ -104,10 +104,9 @@ fn decide(
     }
     let mut refused_for_good = false;
     for entry in sets {
-        if let Some((since, message)) = &entry.refused {
-            verdict.findings.push(Finding::new(Reason::PodsRefused, message.as_ref()));
-            refused_for_good |=
-                refusals::is_final_refusal(message) && wake.over(*since, policy.waits.refused);
+        if let Some(refusal) = &entry.refused {
+            verdict.findings.push(Finding::new(Reason::PodsRefused, refusal.message.as_ref()));
+            refused_for_good |= refusal.is_final && wake.over(refusal.since, policy.waits.refused);
         }
     }
     if refused_for_good {

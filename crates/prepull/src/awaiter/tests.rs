@@ -2,6 +2,7 @@
 
 mod faults;
 mod reasons;
+mod refusals;
 mod rules;
 mod scene;
 mod slots;

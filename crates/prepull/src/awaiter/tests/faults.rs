@@ -244,25 +244,6 @@ fn a_deleted_daemonset_ends_the_run() {
 }
 
 #[test]
-fn pods_that_the_cluster_refuses_are_told() {
-    let refused = |message: &str| {
-        let about = json!({"kind": "DaemonSet", "name": "pull", "uid": "pull"});
-        json!({"involvedObject": about, "reason": "FailedCreate", "message": message})
-    };
-    let quota = "Error creating: pods \"pull-x\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=9, limited: pods=9";
-    let class = "Error creating: pods \"pull-x\" is forbidden: no PriorityClass with name hub-image-puller-priority was found";
-    for (message, end) in [(quota, Decision::Wait(DEADLINE)), (class, Decision::Failed)] {
-        let mut scene = Scene::of(3);
-        scene.sees(Kind::Events, &refused(message), 1);
-        assert_eq!(scene.judged(2).decision, Decision::Wait(if message == class { at(6) } else { DEADLINE }));
-        let verdict = scene.judged(6);
-        assert_eq!(verdict.decision, end);
-        assert_eq!(verdict.findings[0].reason, Reason::PodsRefused);
-        assert!(verdict.findings[0].said.contains("forbidden"));
-    }
-}
-
-#[test]
 fn a_selector_that_matches_nothing_is_waited_for() {
     let mut scene = Scene::default();
     scene.lists(Kind::DaemonSets, &[], 0);
