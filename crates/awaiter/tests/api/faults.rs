@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::objects::*;
 use super::server::{Asked, Reply, Server, status};
 
-const ALL: [&str; 3] = ["n1", "n2", "n3"];
+pub const ALL: [&str; 3] = ["n1", "n2", "n3"];
 
 /// As Kubernetes 1.34 and later: lists are streamed. Gives whether it was such a request.
-fn streams(asked: &Asked, reply: &mut Reply, pods: &[Value]) -> bool {
+pub fn streams(asked: &Asked, reply: &mut Reply, pods: &[Value]) -> bool {
     if !asked.is_streamed_list() {
         return false;
     }
@@ -26,7 +26,7 @@ fn streams(asked: &Asked, reply: &mut Reply, pods: &[Value]) -> bool {
 }
 
 /// What is asked at the end.
-fn ends(asked: &Asked, reply: &mut Reply) -> bool {
+pub fn ends(asked: &Asked, reply: &mut Reply) -> bool {
     if asked.method != "GET" {
         reply.answer(200, &json!({"kind": "Status", "status": "Success"}));
     }

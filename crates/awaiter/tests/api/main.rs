@@ -6,8 +6,10 @@
     reason = "tests fail at once, and say what they measured"
 )]
 
+mod end;
 mod faults;
 mod memory;
 mod noop;
 mod objects;
 mod server;
+

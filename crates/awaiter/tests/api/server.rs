@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// `daemonsets`, `pods`, `events`, `nodes`.
+    /// `daemonsets`, `pods`, `events`, `nodes`, `roles`.
     pub resource: String,
     pub query: BTreeMap<String, String>,
+    /// By which it says who it is.
+    pub token: String,
     pub body: Vec<u8>,
     /// How often this resource was asked for before, in this way (list, watch).
     pub before: usize,
@@ -148,12 +150,17 @@ impl Server {
 
     /// Starts `perijove-awaiter await` with these words more.
     pub fn start_awaiter(&self, words: &[&str]) -> Running {
+        self.start_awaiter_as(&json!({"token": "secret"}), words)
+    }
+
+    /// The same as a user of a kubeconfig.
+    pub fn start_awaiter_as(&self, user: &Value, words: &[&str]) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "it",
             "clusters": [{"name": "it", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
-            "users": [{"name": "it", "user": {"token": "secret"}}],
+            "users": [{"name": "it", "user": user}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
         });
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
@@ -228,16 +235,15 @@ fn read(stream: &TcpStream, log: &Mutex<Vec<Asked>>) -> Option<Asked> {
     reader.read_line(&mut line).ok()?;
     let mut words = line.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
+    let (mut length, mut token) = (0, String::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length: ") {
-            length = value.parse().unwrap();
+        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        match name.to_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap(),
+            "authorization" => token = value.trim_start_matches("Bearer ").to_owned(),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
@@ -248,13 +254,13 @@ fn read(stream: &TcpStream, log: &Mutex<Vec<Asked>>) -> Option<Asked> {
         .filter_map(|pair| pair.split_once('='))
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .collect();
-    let known = ["daemonsets", "pods", "events", "nodes"];
+    let known = ["daemonsets", "pods", "events", "nodes", "roles"];
     let resource = known.iter().find(|name| path.split('/').any(|part| part == **name)).unwrap_or(&"");
     let mut log = log.lock().unwrap();
     let watches = query.contains_key("watch");
     let same = |a: &&Asked| a.resource == *resource && a.method == method && a.is_watch() == watches;
     let before = log.iter().filter(same).count();
-    let asked = Asked { method, resource: (*resource).to_owned(), query, body, before };
+    let asked = Asked { method, resource: (*resource).to_owned(), query, token, body, before };
     log.push(asked.clone());
     Some(asked)
 }

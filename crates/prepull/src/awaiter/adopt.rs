@@ -7,8 +7,8 @@ use std::str::FromStr;
 use http::Method;
 use serde_json::json;
 
-use super::api::{Api, Asked, Trouble};
-use super::end::{Target, words};
+use super::api::{Asked, Trouble};
+use super::end::{End, Target, words};
 
 /// An object of the namespace that goes with the run: `serviceaccount/NAME`, `role/NAME`, `rolebinding/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,25 +63,18 @@ impl Belonging {
     }
 }
 
-/// Makes `owner` the owner of them. Gives why not; what is gone already needs none.
-pub(super) async fn adopt(
-    api: &Api,
-    namespace: &str,
-    owner: &Target,
-    belongings: &[Belonging],
-) -> Vec<String> {
+/// Makes `owner` the owner of what is the run's own. Gives why not; what is gone already needs none.
+pub(super) async fn adopt(end: &End<'_>, owner: &Target) -> Vec<String> {
     let Some(reference) = owner.reference() else { return Vec::new() };
     let body = json!({"metadata": {"ownerReferences": [reference]}}).to_string();
     let mut warnings = Vec::new();
-    for belonging in belongings {
+    for belonging in end.adopt {
         let asked = Asked { verb: "patch", resource: belonging.kind.resource };
-        let sent =
-            api.send(Method::PATCH, &belonging.path(namespace), body.clone().into_bytes(), asked).await;
-        match sent {
-            Ok(_) | Err(Trouble::Gone | Trouble::Missing(_)) => {}
+        match end.insist(Method::PATCH, &belonging.path(end.namespace), &body, asked).await {
+            Ok(()) | Err(Trouble::Gone | Trouble::Missing(_)) => {}
             Err(trouble) => {
                 let what = format!("the {} {} may be left behind", belonging.kind.word, belonging.name);
-                warnings.push(words(trouble, namespace, &what));
+                warnings.push(words(trouble, end.namespace, &what));
             }
         }
     }

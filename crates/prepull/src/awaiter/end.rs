@@ -1,16 +1,26 @@
-//! What is done at the end of a run, however it ends: the DaemonSets are deleted, and an event says how it went.
+//! What is done at the end of a run, however it ends: the DaemonSets are deleted, and an event says how it went. An
+//! API server that is just being restarted is waited for.
 
+use std::future::Future;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::json;
 
+use super::adopt::{self, Belonging};
 use super::api::{Api, Asked, Trouble};
 use super::{Error, Outcome, Report};
 
-/// Beyond this the end does not wait.
-pub(super) const END: Duration = Duration::from_secs(10);
+/// Beyond this the end does not wait: an API server that is restarted is away for half a minute. The hook's Job has a
+/// minute more than the awaiter's deadline.
+pub(super) const END: Duration = Duration::from_secs(45);
+/// Nor beyond this once the awaiter is told to end: its pod has 30 s.
+pub(super) const TOLD: Duration = Duration::from_secs(25);
+/// Rights that are refused are refused again, unless the server was away before: then it learns them late.
+const RIGHTS: Duration = Duration::from_secs(20);
+/// Between attempts: from, to.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// Bytes of an event's message that Kubernetes takes, less what line ends grow to.
 const MESSAGE: usize = 960;
 
@@ -69,10 +79,113 @@ impl FromStr for Target {
     }
 }
 
+/// What has to be left in order, and where.
+pub(super) struct End<'a> {
+    pub api: &'a Api,
+    pub namespace: &'a str,
+    /// DaemonSets to delete, by name and uid.
+    pub sets: &'a [(String, String)],
+    pub event_on: Option<&'a Target>,
+    pub adopt: &'a [Belonging],
+    /// Whether the API server did not answer a moment ago.
+    pub shaken: bool,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub deleted: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl End<'_> {
+    /// Does it all, for as long as `patience` is not over; tells by `report`, where there is one.
+    pub async fn run(&self, report: Option<&Report>, patience: impl Future<Output = Duration>) -> Done {
+        let event = async {
+            match (self.event_on, report) {
+                (Some(target), Some(report)) => say(self, target, report).await,
+                _ => Ok(()),
+            }
+        };
+        let kept = async {
+            match self.event_on {
+                Some(owner) => adopt::adopt(self, owner).await,
+                None => Vec::new(),
+            }
+        };
+        let work = async { tokio::join!(self.clean_up(), kept, event) };
+        tokio::select! {
+            biased;
+            ((deleted, mut warnings), kept, said) = work => {
+                warnings.extend(kept);
+                warnings.extend(said.err());
+                Done { deleted, warnings }
+            }
+            waited = patience => {
+                let warning = format!(
+                    "the API server did not answer within {} s at the end: what was to be deleted may be there still",
+                    waited.as_secs()
+                );
+                Done { deleted: Vec::new(), warnings: vec![warning] }
+            }
+        }
+    }
+
+    /// Sends a request until there is an answer; a 409 is one.
+    pub async fn insist(&self, method: Method, path: &str, body: &str, asked: Asked) -> Result<(), Trouble> {
+        let start = Instant::now();
+        let (mut pause, mut shaken) = (PAUSE.0, self.shaken);
+        loop {
+            let sent = self.api.send(method.clone(), path, body.as_bytes().to_vec(), asked).await;
+            match sent {
+                Err(Trouble::Passing { ref text, after }) if !text.starts_with("409") => {
+                    shaken = true;
+                    tokio::time::sleep(after.map_or(pause, |after| after.clamp(pause, PAUSE.1))).await;
+                }
+                Err(Trouble::Denied { .. }) if shaken && start.elapsed() < RIGHTS => {
+                    tokio::time::sleep(pause).await;
+                }
+                other => return other.map(drop),
+            }
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Deletes DaemonSets, by name and uid: one that was made again meanwhile is somebody else's. Gives those that
+    /// were deleted, and why others were not.
+    async fn clean_up(&self) -> (Vec<String>, Vec<String>) {
+        let (mut deleted, mut warnings) = (Vec::new(), Vec::new());
+        for (name, uid) in self.sets {
+            let path = format!("/apis/apps/v1/namespaces/{}/daemonsets/{name}", self.namespace);
+            let body = json!({
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "propagationPolicy": "Background",
+                "preconditions": {"uid": uid},
+            });
+            let asked = Asked { verb: "delete", resource: "daemonsets.apps" };
+            match self.insist(Method::DELETE, &path, &body.to_string(), asked).await {
+                Ok(()) => deleted.push(name.clone()),
+                Err(Trouble::Missing(_) | Trouble::Passing { .. }) => {}
+                Err(trouble) => {
+                    warnings.push(words(
+                        trouble,
+                        self.namespace,
+                        &format!("the DaemonSet {name} was not deleted"),
+                    ));
+                }
+            }
+        }
+        (deleted, warnings)
+    }
+}
+
 /// Says on `target` how it went.
-pub(super) async fn say(api: &Api, namespace: &str, target: &Target, report: &Report) -> Result<(), String> {
+async fn say(end: &End<'_>, target: &Target, report: &Report) -> Result<(), String> {
+    let namespace = end.namespace;
     let warm = report.outcome == Outcome::Warm;
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let at = jiff::Timestamp::now();
+    let now = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut about = json!({
         "apiVersion": target.api_version, "kind": target.kind, "name": target.name, "namespace": namespace,
     });
@@ -82,7 +195,8 @@ pub(super) async fn say(api: &Api, namespace: &str, target: &Target, report: &Re
     let event = json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": "perijove-await.", "namespace": namespace},
+        // As the kubelet names events. A name that is known beforehand is not taken twice by a second attempt.
+        "metadata": {"name": format!("{}.{:x}", target.name, at.as_nanosecond()), "namespace": namespace},
         "involvedObject": about,
         "type": if warm { "Normal" } else { "Warning" },
         "reason": if warm { "PrePulled" } else { "PrePullFailed" },
@@ -95,51 +209,10 @@ pub(super) async fn say(api: &Api, namespace: &str, target: &Target, report: &Re
     });
     let path = format!("/api/v1/namespaces/{namespace}/events");
     let asked = Asked { verb: "create", resource: "events" };
-    match api.send(Method::POST, &path, event.to_string().into_bytes(), asked).await {
-        Ok(_) => Ok(()),
+    match end.insist(Method::POST, &path, &event.to_string(), asked).await {
+        Ok(()) | Err(Trouble::Passing { .. }) => Ok(()),
         Err(trouble) => Err(words(trouble, namespace, "the event was not written")),
     }
-}
-
-/// Deletes DaemonSets, by name and uid: one that was made again meanwhile is somebody else's. Gives those that were
-/// deleted, and why others were not.
-pub(super) async fn clean_up(
-    api: &Api,
-    namespace: &str,
-    sets: &[(String, String)],
-) -> (Vec<String>, Vec<String>) {
-    let (mut deleted, mut warnings) = (Vec::new(), Vec::new());
-    for (name, uid) in sets {
-        let path = format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}");
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
-            "preconditions": {"uid": uid},
-        });
-        let asked = Asked { verb: "delete", resource: "daemonsets.apps" };
-        let mut pause = Duration::from_millis(200);
-        let result = loop {
-            match api.send(Method::DELETE, &path, body.to_string().into_bytes(), asked).await {
-                Err(Trouble::Passing { text, .. }) if text.starts_with("409") => break Ok(false),
-                Err(Trouble::Passing { .. }) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Ok(_) => break Ok(true),
-                Err(Trouble::Missing(_)) => break Ok(false),
-                Err(trouble) => {
-                    break Err(words(trouble, namespace, &format!("the DaemonSet {name} was not deleted")));
-                }
-            }
-        };
-        match result {
-            Ok(true) => deleted.push(name.clone()),
-            Ok(false) => {}
-            Err(warning) => warnings.push(warning),
-        }
-    }
-    (deleted, warnings)
 }
 
 pub(super) fn words(trouble: Trouble, namespace: &str, what: &str) -> String {

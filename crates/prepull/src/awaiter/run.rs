@@ -1,7 +1,7 @@
 //! The run: streams into the index, the index before the judge, until it has decided.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use kube::Client;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::adopt::{self, Belonging};
+use super::adopt::Belonging;
 use super::api::Api;
-use super::end::{self, Target};
+use super::end::{self, End, Target};
 use super::index::{Kind, Observed};
 use super::judge::judge;
 use super::matrix::{Decision, Finding, Verdict};
@@ -63,7 +63,8 @@ pub async fn run(
     let api = Arc::new(Api::new(client));
     let start = Instant::now();
     let mut observed = Observed::default();
-    let ended = wait(&api, options, &mut observed, progress, stop, start).await;
+    let mut stop = pin!(stop);
+    let ended = wait(&api, options, &mut observed, progress, stop.as_mut(), start).await;
     // A run that may not read on still knows what it has to leave behind in order.
     let sets: Vec<(String, String)> = if options.clean_up {
         let known = observed.daemonsets.values().map(|entry| &entry.set.metadata);
@@ -71,53 +72,51 @@ pub async fn run(
     } else {
         Vec::new()
     };
+    let end = End {
+        api: &api,
+        namespace: &options.namespace,
+        sets: &sets,
+        event_on: options.event_on.as_ref(),
+        adopt: &options.adopt,
+        shaken: observed.trouble.is_some(),
+    };
     let asked = (options.selector.clone(), options.namespace.clone());
     let (outcome, verdict) = match ended {
         Ok(ended) => ended,
         Err(error) => {
-            let _ = tokio::time::timeout(end::END, async {
-                end::clean_up(&api, &options.namespace, &sets).await;
-                adopted(&api, options).await
-            })
-            .await;
+            end.run(None, patience(stop, false)).await;
             return Err(error);
         }
     };
+    let interrupted = verdict.findings.iter().any(|finding| finding.reason == Reason::Interrupted);
     let took = start.elapsed();
     let mut report =
         Report { outcome, verdict, asked, took, requests: 0, deleted: Vec::new(), warnings: Vec::new() };
-    let event = async {
-        match &options.event_on {
-            Some(target) => end::say(&api, &options.namespace, target, &report).await,
-            None => Ok(()),
+    let done = {
+        let mut work = pin!(end.run(Some(&report), patience(stop, interrupted)));
+        match tokio::time::timeout(SUMMARY, work.as_mut()).await {
+            Ok(done) => done,
+            Err(_) => {
+                progress.note("waiting for the API server, to leave nothing behind");
+                work.await
+            }
         }
     };
-    let work = async {
-        let ((deleted, mut warnings), said, kept) =
-            tokio::join!(end::clean_up(&api, &options.namespace, &sets), event, adopted(&api, options));
-        warnings.extend(kept);
-        ((deleted, warnings), said)
-    };
-    match tokio::time::timeout(end::END, work).await {
-        Ok(((deleted, warnings), said)) => {
-            report.deleted = deleted;
-            report.warnings = warnings;
-            report.warnings.extend(said.err());
-        }
-        Err(_) => report.warnings.push(format!(
-            "the API server did not answer within {} s at the end: what was to be deleted may be there still",
-            end::END.as_secs()
-        )),
-    }
+    report.deleted = done.deleted;
+    report.warnings = done.warnings;
     report.requests = api.requests();
     Ok(report)
 }
 
-async fn adopted(api: &Api, options: &Options) -> Vec<String> {
-    match &options.event_on {
-        Some(owner) => adopt::adopt(api, &options.namespace, owner, &options.adopt).await,
-        None => Vec::new(),
+/// How long the end may take: less, once somebody wants it. `told`: somebody does already, and `stop` is over.
+async fn patience(stop: impl Future<Output = ()>, told: bool) -> Duration {
+    let start = Instant::now();
+    if !told && tokio::time::timeout(end::END - end::TOLD, stop).await.is_err() {
+        tokio::time::sleep(end::TOLD).await;
+        return end::END;
     }
+    tokio::time::sleep(end::TOLD).await;
+    start.elapsed()
 }
 
 async fn wait(
@@ -125,7 +124,7 @@ async fn wait(
     options: &Options,
     observed: &mut Observed,
     progress: &mut dyn Progress,
-    stop: impl Future<Output = ()>,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
     start: Instant,
 ) -> Result<(Outcome, Verdict), Error> {
     let (to, mut from) = mpsc::channel(QUEUE);
@@ -143,7 +142,6 @@ async fn wait(
     // The first answer tells whether lists are streamed, and which events are of interest.
     begin(Kind::DaemonSets);
     let mut began = false;
-    let mut stop = pin!(stop);
     let mut summary = start + SUMMARY;
     loop {
         if !began && observed.is_listed(Kind::DaemonSets) {
