@@ -13,3 +13,4 @@ mod noop;
 mod objects;
 mod server;
 
+mod token;

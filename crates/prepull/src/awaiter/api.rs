@@ -4,7 +4,7 @@
 //! kube's watcher: that decodes whole objects and lists in pages, and so can keep neither the bound on memory for
 //! 5,000 nodes nor the one on requests.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -27,6 +27,7 @@ const REFUSAL: usize = 64 << 10;
 pub struct Api {
     client: Client,
     requests: AtomicU32,
+    answered: AtomicBool,
 }
 
 /// What is asked, for the words of a refusal.
@@ -109,7 +110,12 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 impl Api {
     /// With a client.
     pub fn new(client: Client) -> Self {
-        Api { client, requests: AtomicU32::new(0) }
+        Api { client, requests: AtomicU32::new(0), answered: AtomicBool::new(false) }
+    }
+
+    /// Whether anything was answered well: whoever asks was known to the server.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Requests so far.
@@ -139,7 +145,11 @@ impl Api {
             Ok(Err(error)) => return Err(of_client(error, asked)),
             Ok(Ok(response)) => response,
         };
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response, asked).await) }
+        if response.status().is_success() {
+            self.answered.store(true, Ordering::Relaxed);
+            return Ok(response);
+        }
+        Err(refusal(response, asked).await)
     }
 }
 

@@ -27,7 +27,8 @@ const SILENCE: Duration = Duration::from_secs(150);
 const FIRST: Duration = Duration::from_secs(15);
 /// A role that was made a moment ago may not be known to every API server yet.
 const RIGHTS: Duration = Duration::from_secs(3);
-/// Rights that were there a moment ago: an API server that was started again learns them, and its webhooks, late.
+/// Rights that were there a moment ago: an API server that was started again learns them, and its webhooks, late. And
+/// a token that has rotated: its file is read once a minute.
 const RIGHTS_AGAIN: Duration = Duration::from_secs(60);
 /// Between attempts: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(8));
@@ -120,9 +121,11 @@ pub(super) async fn follow(
     let mut version: Option<String> = None;
     let mut pause = PAUSE.0;
     let mut denied: Option<Instant> = None;
+    let mut answered = false;
     loop {
         let begun = Instant::now();
         let result = once(&api, &streaming, &source, &mut version, &to).await;
+        answered |= version.is_some();
         let message = match result {
             Err(Ended::Deaf) => return,
             Ok(()) => None,
@@ -132,13 +135,14 @@ pub(super) async fn follow(
             }
             Err(Ended::Trouble(Trouble::Denied { asked, message, code })) => {
                 let since = *denied.get_or_insert(begun);
-                let patience = if version.is_some() { RIGHTS_AGAIN } else { RIGHTS };
+                let again = answered || (code == 401 && api.has_answered());
+                let patience = if again { RIGHTS_AGAIN } else { RIGHTS };
                 let error = Trouble::denied(asked, message, code, &source.namespace);
                 if since.elapsed() >= patience {
                     let _ = to.send(Message::Denied(error)).await;
                     return;
                 }
-                if version.is_some() && to.send(Message::Trouble(Some(error.to_string()))).await.is_err() {
+                if again && to.send(Message::Trouble(Some(error.to_string()))).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(RIGHTS / 3).await;
