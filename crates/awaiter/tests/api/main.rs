@@ -12,5 +12,4 @@ mod memory;
 mod noop;
 mod objects;
 mod server;
-
 mod token;

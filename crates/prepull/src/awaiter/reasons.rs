@@ -121,6 +121,12 @@ const BY_MESSAGE: &[(Reason, &[&str])] = &[
             "statuscode: 5",
         ],
     ),
+    // What has come is no archive, or the node's own store fails, in whose words something is "not found", and ends in
+    // an "unexpected EOF", too.
+    (
+        Reason::PullFailed,
+        &["extraction snapshot", "parent snapshot", "content digest + not found", "failed to extract layer"],
+    ),
     (
         Reason::RegistryUnreachable,
         &[
@@ -168,11 +174,6 @@ const BY_MESSAGE: &[(Reason, &[&str])] = &[
             "invalid username/password",
             "incorrect username or password",
         ],
-    ),
-    // The node's own store, in whose words something is "not found", too.
-    (
-        Reason::PullFailed,
-        &["extraction snapshot", "parent snapshot", "content digest + not found", "failed to extract layer"],
     ),
     (
         Reason::ImageMissing,
@@ -229,7 +230,8 @@ fn without_names(message: &str, image: &str) -> String {
     words
 }
 
-/// The kubelet's message without what its layers put in front, cut at `limit` bytes.
+/// The kubelet's message without what its layers put in front, at most `limit` bytes: a long one is cut in its middle,
+/// for the cause stands at its end.
 pub fn brief(message: &str, limit: usize) -> String {
     let mut text = message.trim();
     // `Back-off pulling image "x": ErrImagePull: rpc error: code = NotFound desc = failed to …`
@@ -243,15 +245,14 @@ pub fn brief(message: &str, limit: usize) -> String {
     // A registry chooses some of the words, and a terminal would obey its control characters.
     let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.retain(|c| !c.is_control());
-    if line.len() > limit {
-        let mut end = limit.saturating_sub('…'.len_utf8());
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
-        line.push('…');
+    if line.len() <= limit {
+        return line;
     }
-    line
+    let room = limit.saturating_sub('…'.len_utf8());
+    let is_boundary = |at: &usize| line.is_char_boundary(*at);
+    let head = (0..=room.div_ceil(2)).rev().find(is_boundary).unwrap_or(0);
+    let tail = (line.len() - (room - head)..=line.len()).find(is_boundary).unwrap_or(line.len());
+    format!("{}…{}", &line[..head], &line[tail..])
 }
 
 /// Why a pod cannot be scheduled, by the scheduler's message. A puller's pod is made for one node: what the message

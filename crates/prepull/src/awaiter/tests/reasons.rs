@@ -83,6 +83,12 @@ const PULLS: &[(&str, &str, &str, Reason)] = &[
         "failed to pull and unpack image \"r.example/a:1\": failed to resolve reference \"r.example/a:1\": failed to do request: Head \"https://r.example/v2/a/manifests/1\": http: server gave HTTP response to HTTPS client",
         Reason::Certificate,
     ),
+    (
+        "ErrImagePull",
+        "r.example/a:1",
+        "rpc error: code = Unknown desc = failed to pull and unpack image \"r.example/a:1\": failed to extract layer (application/vnd.oci.image.layer.v1.tar+gzip sha256:72) to overlayfs as \"extract-39-h4n4 sha256:7d\": mount callback failed on /var/lib/containerd/tmpmounts/containerd-mount1: unexpected EOF",
+        Reason::PullFailed,
+    ),
     // dockershim of 1.20
     (
         "ErrImagePull",
@@ -266,6 +272,15 @@ fn knows_what_schedulers_and_nodes_say() {
 fn messages_are_brief() {
     let (.., message, _) = PULLS[1];
     assert!(brief(message, 300).starts_with("failed to pull and unpack image"), "{}", brief(message, 300));
-    assert_eq!(brief("äöüäöü", 8), "äö…");
+    assert_eq!(brief("äöüäöü", 8), "ä…ü");
     assert_eq!(brief("a\nb   c", 80), "a b c");
+    let long = format!("failed to pull {}: the cause", "and ".repeat(200));
+    let short = brief(&long, 60);
+    assert!(
+        short.len() <= 60 && short.starts_with("failed to pull") && short.ends_with("the cause"),
+        "{short}"
+    );
+    for limit in 3..12 {
+        assert!(brief("äöüäöüx", limit).len() <= limit);
+    }
 }
