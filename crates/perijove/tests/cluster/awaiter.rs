@@ -1,74 +1,12 @@
 //! `perijove await` on real nodes: every fault has its verdict, by name, and within its time.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use perijove_prepull::manifests::{Group, Mode, Pulled, Puller};
 use perijove_testkit::cluster::fault::Place;
-use perijove_testkit::cluster::{Cluster, Fault, Namespace, PodSecurity, TestImage, Version, alone, shared};
-use serde_json::{Value, json};
+use perijove_testkit::cluster::{Fault, PodSecurity, Version, alone, shared};
+use serde_json::json;
 
-const SELECTOR: &str = "app.kubernetes.io/component=warm-image-puller";
-
-/// A puller of these images on every node.
-fn puller(cluster: &Cluster, images: &[&str], secret: Option<&str>) -> Value {
-    let own = cluster.push(&TestImage::pause(), "own", "1");
-    // The last word of the first image: pullers that differ in it are beside each other.
-    let name = images[0].rsplit(['/', ':']).nth(1).unwrap();
-    let labels = [("app.kubernetes.io/component", "warm-image-puller"), ("app", name)];
-    let images = images.iter().map(|image| Pulled { image: (*image).to_owned(), pull_policy: None });
-    let group = Group {
-        images: images.collect(),
-        pull_secrets: secret.map(str::to_owned).into_iter().collect(),
-        ..Group::default()
-    };
-    let puller = Puller {
-        name,
-        labels: &labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-        annotations: &BTreeMap::new(),
-        group: &group,
-        only: &[],
-        mode: Mode::ImageVolumes,
-        own_image: &own,
-    };
-    puller.daemon_set()
-}
-
-fn start(cluster: &Cluster, namespace: &Namespace<'_>, words: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_perijove"))
-        .args(["--format", "json", "await", "--namespace", namespace.name(), "--selector", SELECTOR])
-        .args(words)
-        .env("KUBECONFIG", cluster.kubeconfig())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Exit code and report.
-fn end(mut child: Child) -> (Option<i32>, Value) {
-    let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    let code = child.wait().unwrap().code();
-    (code, serde_json::from_str(&text).unwrap_or(Value::Null))
-}
-
-fn awaited(cluster: &Cluster, namespace: &Namespace<'_>, words: &[&str]) -> (Option<i32>, Value) {
-    end(start(cluster, namespace, words))
-}
-
-/// The node's state and reason.
-fn node<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
-    let row = report["nodes"].as_array().unwrap().iter().find(|row| row["name"] == name);
-    let row = row.unwrap_or_else(|| panic!("{name}: {report}"));
-    (row["state"].as_str().unwrap(), row["reason"].as_str().unwrap_or_default())
-}
-
-fn data(cluster: &Cluster, name: &str) -> String {
-    cluster.push(&TestImage::data(name), name, "1")
-}
+use super::awaiting::{awaited, data, end, node, puller, start};
 
 #[test]
 fn nodes_become_warm_with_a_request_a_kind() {

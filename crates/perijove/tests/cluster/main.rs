@@ -5,10 +5,14 @@
 
 mod argo;
 mod awaiter;
+mod awaiting;
+mod chaos;
 mod chart;
 mod continuous;
+mod faults;
 mod hook;
 mod hub;
+mod inside;
 mod own;
 mod picture;
 mod screen;
