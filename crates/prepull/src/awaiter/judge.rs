@@ -50,7 +50,10 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     let mut rows = nodes::with_nodes(rows, observed, policy, &mut wake, |stand: &mut Vec<Stand>, finding| {
         stand.insert(0, Stand::new(NodeState::Excluded, Some(finding)));
     });
-    if policy.nodes && observed.is_listed(Kind::Pods) {
+    // Of pods that were never listed nothing is known, not even that they are missing.
+    if !observed.is_listed(Kind::Pods) {
+        (missing, unseen) = (0, 0);
+    } else if policy.nodes {
         missing = missing.saturating_sub(name_missing(&mut rows, observed, &sets));
     }
     let fatal = rows.values().flatten().filter_map(|stand| stand.fatal).min();
@@ -64,7 +67,7 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     if verdict.decision == Decision::Deadline {
         if now < deadline {
             verdict.decision = Decision::Wait(wake.at);
-        } else if observed.trouble.is_some() || !observed.is_listed(Kind::DaemonSets) {
+        } else if observed.trouble.is_some() || !observed.is_listed(Kind::Pods) {
             let trouble = observed.trouble.clone().unwrap_or_default();
             verdict.findings.push(Finding::new(Reason::ApiUnreachable, trouble));
         }

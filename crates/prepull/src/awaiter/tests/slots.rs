@@ -132,3 +132,14 @@ fn images_are_kept_once() {
     let lists: std::collections::BTreeSet<_> = of_sets.chain(of_pods).collect();
     assert_eq!(lists.len(), 2);
 }
+
+/// Pods that were never listed are not lacking: nothing is known of them.
+#[test]
+fn pods_that_were_never_listed_are_not_called_missing() {
+    let mut scene = Scene::default();
+    scene.lists(Kind::DaemonSets, &[daemonset("pull", 3)], 0);
+    insta::assert_snapshot!(scene.told(600), @"
+    600 s: Deadline; 0 of 0 nodes warm
+      ApiUnreachable: the API server does not answer
+    ");
+}
