@@ -263,6 +263,21 @@ fn rights_that_come_a_moment_later_are_waited_for() {
     assert_eq!(server.run(&[]).code, Some(0));
 }
 
+/// An API server that was away before it was ever heard knows nobody's rights when it comes back, for a while.
+#[test]
+fn rights_are_waited_for_after_an_outage() {
+    let begun = std::time::Instant::now();
+    let server = Server::start(move |asked, reply| match (asked.before, begun.elapsed().as_secs()) {
+        (0, _) => {}
+        (_, ..6) => reply.status(403, "Forbidden", "RBAC: role.rbac.authorization.k8s.io \"hook\" not found"),
+        _ => {
+            streams(asked, reply, &ALL.map(|node| warm(node, "7")));
+            reply.hang();
+        }
+    });
+    assert_eq!(server.run(&[]).code, Some(0));
+}
+
 #[test]
 fn wrong_words_are_told() {
     let server =

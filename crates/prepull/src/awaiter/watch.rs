@@ -27,8 +27,8 @@ const SILENCE: Duration = Duration::from_secs(150);
 const FIRST: Duration = Duration::from_secs(15);
 /// A role that was made a moment ago may not be known to every API server yet.
 const RIGHTS: Duration = Duration::from_secs(3);
-/// Rights that were there a moment ago: an API server that was started again learns them, and its webhooks, late. And
-/// a token that has rotated: its file is read once a minute.
+/// Rights that were there a moment ago, or may have been: an API server that was started again learns them, and its
+/// webhooks, late. And a token that has rotated: its file is read once a minute.
 const RIGHTS_AGAIN: Duration = Duration::from_secs(60);
 /// Between attempts: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(8));
@@ -122,6 +122,7 @@ pub(super) async fn follow(
     let mut pause = PAUSE.0;
     let mut denied: Option<Instant> = None;
     let mut answered = false;
+    let mut shaken = false;
     loop {
         let begun = Instant::now();
         let result = once(&api, &streaming, &source, &mut version, &to).await;
@@ -135,7 +136,7 @@ pub(super) async fn follow(
             }
             Err(Ended::Trouble(Trouble::Denied { asked, message, code })) => {
                 let since = *denied.get_or_insert(begun);
-                let again = answered || (code == 401 && api.has_answered());
+                let again = answered || shaken || (code == 401 && api.has_answered());
                 let patience = if again { RIGHTS_AGAIN } else { RIGHTS };
                 let error = Trouble::denied(asked, message, code, &source.namespace);
                 if since.elapsed() >= patience {
@@ -157,7 +158,10 @@ pub(super) async fn follow(
                 version = None;
                 Some((text, None))
             }
-            Err(Ended::Trouble(Trouble::Passing { text, after })) => Some((text, after)),
+            Err(Ended::Trouble(Trouble::Passing { text, after })) => {
+                shaken = true;
+                Some((text, after))
+            }
         };
         denied = None;
         if begun.elapsed() > PAUSE.1 {
