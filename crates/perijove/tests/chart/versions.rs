@@ -1,5 +1,7 @@
 //! Every supported Kubernetes: what is rendered for the oldest and the newest, whole, and what differs between others.
 
+use similar::{ChangeTag, TextDiff};
+
 use crate::scene::{Scene, chart};
 
 const VALUES: &str = "
@@ -17,11 +19,11 @@ fn rendered(scene: &Scene, version: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Lines of `a` and `b` that differ, one below the other.
+/// Lines of `a` and `b` that differ.
 fn between(a: &str, b: &str) -> String {
-    assert_eq!(a.lines().count(), b.lines().count());
-    let pairs = a.lines().zip(b.lines()).filter(|(a, b)| a != b);
-    pairs.map(|(a, b)| format!("- {}\n+ {}\n", a.trim(), b.trim())).collect()
+    let diff = TextDiff::from_lines(a, b);
+    let changes = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal);
+    changes.map(|change| format!("{} {}\n", change.tag(), change.value().trim())).collect()
 }
 
 #[test]
@@ -42,7 +44,14 @@ fn what_changes_between_them() {
     - apiVersion: policy/v1beta1
     + apiVersion: policy/v1
     ");
-    assert_eq!(between(&rendered(&scene, "1.24.0"), &rendered(&scene, "1.29.0")), "");
+    insta::assert_snapshot!(between(&rendered(&scene, "1.24.0"), &rendered(&scene, "1.29.0")), @r"
+    - backoffLimit: 0
+    + backoffLimit: 2
+    + podFailurePolicy:
+    + rules:
+    + - action: FailJob
+    + onExitCodes: {operator: In, values: [1, 2, 3]}
+    ");
     assert_eq!(between(&rendered(&scene, "1.29.0"), &rendered(&scene, "1.33.0")), "");
     assert_eq!(between(&rendered(&scene, "1.35.0"), &rendered(&scene, "1.36.3")), "");
 }

@@ -1,7 +1,8 @@
 //! The hook with a real helm: warm nodes before an upgrade, an upgrade that fails in time and says why, one that is cut
 //! off, one whose awaiter never runs; the same by hand; and nothing of it left.
 
-use perijove_testkit::cluster::{TestImage, Version, shared};
+use perijove_testkit::cluster::fault::Place;
+use perijove_testkit::cluster::{Fault, TestImage, Version, alone, shared};
 
 use super::hub::{Hub, said, worked};
 
@@ -48,6 +49,43 @@ fn an_upgrade_fails_in_time_with_the_reason() {
     hub.wait_for_nothing_left();
     let events = hub.namespace.get(&["events"]).to_string();
     assert!(events.contains("PrePullFailed"), "{events}");
+}
+
+/// As the kernel does when memory is short: another awaiter goes on, and the upgrade with it.
+fn an_upgrade_outlives_its_awaiter(test: &str, version: Version) {
+    let Some(cluster) = alone(test, version) else { return };
+    let Some(hub) = Hub::new(test, &cluster) else { return };
+    let awaiter = "app.kubernetes.io/component=hook-image-awaiter";
+    let place = Place { node: 1, namespace: hub.namespace.name(), awaiter };
+    let slow = Fault::SlowRegistry.apply(&cluster, &place);
+    let image = slow.image.clone().unwrap();
+    let upgrade = hub.upgrade(&image, "hook: {deadline: 3m, ttlSeconds: 3}");
+    cluster.wait("the awaiter", || {
+        let pods = hub.namespace.get(&["pods", "-l", awaiter]);
+        (pods["items"][0]["status"]["phase"] == "Running").then_some(())
+    });
+    Fault::AwaiterKilled.apply(&cluster, &place);
+    let pods = |phase: &str| {
+        let found =
+            hub.namespace.get(&["pods", "-l", awaiter, "--field-selector", &format!("status.phase={phase}")]);
+        found["items"].as_array().map_or(0, Vec::len)
+    };
+    cluster.wait("the killed one to be known", || (pods("Failed") == 1).then_some(()));
+    worked(&upgrade.wait_with_output().unwrap());
+    for node in cluster.nodes() {
+        assert!(node.images().contains(&image), "{image} on each node when helm returns");
+    }
+    hub.wait_for_nothing_left();
+}
+
+#[test]
+fn an_upgrade_outlives_its_awaiter_on_the_newest() {
+    an_upgrade_outlives_its_awaiter("an_upgrade_outlives_its_awaiter_on_the_newest", Version::Newest);
+}
+
+#[test]
+fn an_upgrade_outlives_its_awaiter_on_the_oldest() {
+    an_upgrade_outlives_its_awaiter("an_upgrade_outlives_its_awaiter_on_the_oldest", Version::Oldest);
 }
 
 #[test]
