@@ -31,9 +31,9 @@ fn an_api_server_that_restarts_is_waited_for() {
         let since: Instant = *first.get_or_init(Instant::now);
         match since.elapsed().as_secs() {
             // It is away: the connection ends without a word.
-            0..12 => true,
+            0..22 => true,
             // It is there again, and does not know yet who may do what.
-            12..14 => {
+            22..24 => {
                 reply.status(403, "Forbidden", &format!("cannot {} {}", asked.method, asked.resource));
                 true
             }

@@ -133,16 +133,18 @@ impl End<'_> {
 
     /// Sends a request until there is an answer; a 409 is one.
     pub async fn insist(&self, method: Method, path: &str, body: &str, asked: Asked) -> Result<(), Trouble> {
-        let start = Instant::now();
         let (mut pause, mut shaken) = (PAUSE.0, self.shaken);
+        let mut denied: Option<Instant> = None;
         loop {
             let sent = self.api.send(method.clone(), path, body.as_bytes().to_vec(), asked).await;
             match sent {
                 Err(Trouble::Passing { ref text, after }) if !text.starts_with("409") => {
-                    shaken = true;
+                    (shaken, denied) = (true, None);
                     tokio::time::sleep(after.map_or(pause, |after| after.clamp(pause, PAUSE.1))).await;
                 }
-                Err(Trouble::Denied { .. }) if shaken && start.elapsed() < RIGHTS => {
+                Err(Trouble::Denied { .. })
+                    if shaken && denied.get_or_insert_with(Instant::now).elapsed() < RIGHTS =>
+                {
                     tokio::time::sleep(pause).await;
                 }
                 other => return other.map(drop),
