@@ -49,7 +49,7 @@ pub fn scenario(fault: Fault) -> Scenario {
         Fault::WrongSecret => Scenario { names: &["CredentialsRefused"], weight: 8, ..never },
         Fault::NoShell => Scenario { weight: 6, ..image },
         Fault::OtherArchitecture => Scenario { names: &["WrongPlatform"], weight: 6, ..never },
-        Fault::UnreadableLayer => Scenario { names: &["PullFailed", "ImageUnreadable"], weight: 1, ..never },
+        Fault::UnreadableLayer => Scenario { names: &["ImageUnreadable"], weight: 1, ..never },
         Fault::ApiServerRestarted => {
             let names = &["the API server does not answer", "Interrupted"];
             Scenario { heals: Some(5 * SECOND), names, weight: 6, ..node }
