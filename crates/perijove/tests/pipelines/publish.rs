@@ -1,5 +1,5 @@
-//! The pipeline that publishes this project itself: for a tag the program, the pre-puller's image, then the chart that
-//! names it.
+//! The pipeline that publishes this project itself: for a tag the pre-puller's image, the chart that names it, then the
+//! program.
 
 use std::path::{Path, PathBuf};
 
@@ -64,18 +64,21 @@ fn checkout(registry: &str) -> Repository {
 }
 
 #[test]
-fn a_tag_publishes_the_image_and_then_the_chart() {
-    let test = "a_tag_publishes_the_image_and_then_the_chart";
+fn a_tag_publishes_the_image_first_and_nothing_twice() {
+    let test = "a_tag_publishes_the_image_first_and_nothing_twice";
     if !has(test, "jq") || !helm().is_file() || !awaiter().is_file() {
         return skip(test, "helm or the awaiter is not built: make tools-kube, make await-image");
     }
     let registry = Registry::with(PERIJOVE, &["--create-only", r"\d+\.\d+\.\d+.*-\d+"]);
     let at = |name: &str| tags(&format!("{}/jupyterhub/{name}", registry.address));
     let github = GitHub::new(PERIJOVE).program("make", MAKE).recorded("cargo").recorded("uv");
-    // The registry on loopback has no certificate.
+    // The registry on loopback has no certificate; with this file there, it cannot be read.
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken");
     let plain = format!(
-        "#!/bin/sh\ncase $1 in package) exec '{0}' \"$@\";; esac\nexec '{0}' \"$@\" --plain-http\n",
-        helm().display()
+        "#!/bin/sh\ncase $1 in package) exec '{0}' \"$@\";; show) if [ -e '{1}' ]; then echo 'Error: unexpected status 502' >&2; exit 1; fi;; esac\nexec '{0}' \"$@\" --plain-http\n",
+        helm().display(),
+        broken.display(),
     );
     let github = github.program("helm", &plain).secret("REGISTRY_AUTH", r#"{"auths": {}}"#);
     let github = github.env("AWAITER", &awaiter().canonicalize().unwrap().display().to_string());
@@ -87,7 +90,7 @@ fn a_tag_publishes_the_image_and_then_the_chart() {
 
     let run = github.run("publish.yml", &Event::Tag(tag)).succeeded();
     let order: Vec<&str> = run.jobs.iter().map(|job| job.id.as_str()).collect();
-    assert_eq!(order.last(), Some(&"registry"), "{order:?}");
+    assert_eq!(order[order.len() - 2..], ["registry", "publish"], "{order:?}");
     let image = at("perijove-await");
     assert!(image.contains_key(&format!("{version}-0")), "{image:?}");
     // What `perijove warm` and the chart ask for is there.
@@ -100,7 +103,15 @@ fn a_tag_publishes_the_image_and_then_the_chart() {
     // Once more: nothing is there twice, and nothing has moved.
     let again = github.run("publish.yml", &Event::Tag(tag)).succeeded();
     assert!(again.job("registry")[0].log.contains("nothing to release"), "{}", again.job("registry")[0].log);
-    assert_eq!((at("perijove-await"), at("charts/perijove")), (image, chart));
+    assert_eq!((at("perijove-await"), at("charts/perijove")), (image, chart.clone()));
+
+    // A registry that does not say is no registry without the chart.
+    std::fs::write(&broken, "").unwrap();
+    let run = github.run("publish.yml", &Event::Tag(tag));
+    let ended = run.job("registry")[0];
+    assert!(ended.result == "failure" && ended.log.contains("502"), "{}", ended.log);
+    assert!(run.job("publish").is_empty());
+    assert_eq!(at("charts/perijove"), chart);
 }
 
 /// Versions that have to be the same, wherever they stand.

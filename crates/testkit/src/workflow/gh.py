@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""GitHub's `gh`, as far as the pipelines use it: pull requests and comments in a JSON file, branches of a bare repository.
+"""GitHub's `gh`, as far as the pipelines use it: pull requests and comments in a JSON file, releases in a list, branches of
+a bare repository.
 
 A token names its job's permissions, and nothing is done without the one that GitHub asks for.
 """
 import json, os, re, subprocess, sys
 
 STATE, BARE = os.environ["FAKE_GITHUB"] + "/pulls.json", os.environ["FAKE_GITHUB"] + "/origin.git"
+RELEASES = os.environ["FAKE_GITHUB"] + "/releases"
 TOKEN = os.environ.get("GH_TOKEN") or sys.exit("gh: set GH_TOKEN")
 words, options = [], {}
 arguments = iter(sys.argv[1:])
@@ -17,6 +19,10 @@ for word in arguments:
     else:
         words.append(word)
 pulls = json.load(open(STATE)) if os.path.exists(STATE) else []
+
+
+def released():
+    return open(RELEASES).read().split() if os.path.exists(RELEASES) else []
 
 
 def allow(permission):
@@ -62,10 +68,18 @@ if words[0] == "api":
         next(c for p in pulls for c in p["comments"] if c["id"] == int(found[1]))["body"] = body()
     else:
         sys.exit(f"gh: {method} {path} is unknown")
+elif words[:2] == ["release", "view"]:
+    allow("contents=read")
+    if words[2] not in released():
+        sys.exit("release not found")
 elif words[:2] == ["release", "create"]:
     allow("contents=write")
+    if words[2] in released():
+        sys.exit("a release with the same tag name already exists: " + words[2])
     subprocess.run(["git", "-C", BARE, "rev-parse", "--quiet", "--verify", "refs/tags/" + words[2]], check=True)
     assert all(os.path.isfile(path) for path in words[3:]), words
+    with open(RELEASES, "a") as file:
+        print(words[2], file=file)
 elif words[:2] == ["pr", "list"]:
     allow("pull-requests=read")
     assert options["--json"] == "number"
