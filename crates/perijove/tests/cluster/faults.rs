@@ -67,16 +67,16 @@ fn registries_that_fail_are_waited_for() {
 }
 
 #[test]
-fn a_layer_that_cannot_be_read_is_said_at_the_deadline() {
-    let test = "a_layer_that_cannot_be_read_is_said_at_the_deadline";
+fn a_layer_that_cannot_be_read_fails_by_name() {
+    let test = "a_layer_that_cannot_be_read_fails_by_name";
     let Some(cluster) = shared(test, Version::Newest) else { return };
     let namespace = cluster.namespace("await-unreadable", PodSecurity::Restricted);
     let broken = Fault::UnreadableLayer.apply(&cluster, &place(&namespace));
     let image = broken.image.as_deref().unwrap();
     namespace.apply(&puller(&cluster, &[image], None));
     wait_for_pods(&cluster, &namespace, 3, has_failed);
-    let (code, report) = awaited(&cluster, &namespace, &["--clean-up", "--deadline", "6s"]);
-    assert_eq!((code, cells(&report)), (Some(3), vec![("retrying", "PullFailed"); 3]), "{report}");
+    let (code, report) = awaited(&cluster, &namespace, &["--clean-up", "--deadline", "2m"]);
+    assert_eq!((code, cells(&report)), (Some(1), vec![("failed", "ImageUnreadable"); 3]), "{report}");
 }
 
 /// It was warm, and then nobody hears of it: by its pod, and by its own object.

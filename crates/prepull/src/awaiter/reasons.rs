@@ -48,6 +48,7 @@ reasons! {
     ImageMissing Fatal "the registry has no such image",
     CredentialsRefused Fatal "the registry refuses the credentials",
     WrongPlatform Fatal "the image is not there for this node's architecture",
+    ImageUnreadable Fatal "a layer of the image is no archive",
     InvalidImageName Fatal "no valid image reference",
     NeverPulled Fatal "the pull policy is Never and the node does not have the image",
     SignatureRefused Fatal "the node's policy refuses the image's signature",
@@ -121,8 +122,18 @@ const BY_MESSAGE: &[(Reason, &[&str])] = &[
             "statuscode: 5",
         ],
     ),
-    // What has come is no archive, or the node's own store fails, in whose words something is "not found", and ends in
-    // an "unexpected EOF", too.
+    // A layer is unpacked when its digest was right: pulled again, it is the same. (Or what the node keeps of it is
+    // damaged, and is not pulled again.)
+    (
+        Reason::ImageUnreadable,
+        &[
+            "failed to extract layer + unexpected eof",
+            "archive/tar: invalid tar header",
+            "gzip: invalid header",
+            "invalid input: magic number mismatch",
+        ],
+    ),
+    // The node's own store, in whose words something is "not found", too.
     (
         Reason::PullFailed,
         &["extraction snapshot", "parent snapshot", "content digest + not found", "failed to extract layer"],

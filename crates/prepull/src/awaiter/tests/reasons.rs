@@ -87,7 +87,7 @@ const PULLS: &[(&str, &str, &str, Reason)] = &[
         "ErrImagePull",
         "r.example/a:1",
         "rpc error: code = Unknown desc = failed to pull and unpack image \"r.example/a:1\": failed to extract layer (application/vnd.oci.image.layer.v1.tar+gzip sha256:72) to overlayfs as \"extract-39-h4n4 sha256:7d\": mount callback failed on /var/lib/containerd/tmpmounts/containerd-mount1: unexpected EOF",
-        Reason::PullFailed,
+        Reason::ImageUnreadable,
     ),
     // dockershim of 1.20
     (
