@@ -22,6 +22,8 @@ pub struct DaemonSetEntry {
     pub since: Now,
     /// The cluster refuses its pods, and nodes lack some.
     pub refused: Option<Refusal>,
+    /// When the latest refusal was that was heard (RFC 3339): others are told again.
+    pub(super) heard: Box<str>,
     pub(super) epoch: u32,
 }
 
@@ -35,9 +37,13 @@ impl DaemonSetEntry {
     /// node's until it is gone: only then does the controller make another. A node that should have none any more
     /// has its pod for a while; it takes nobody's place, for the controller counts such nodes apart.
     pub fn lacks(&self, nodes: usize) -> usize {
+        if self.has_spoken() { self.all().saturating_sub(nodes) } else { 0 }
+    }
+
+    /// Nodes that should have a pod, and others that still have one.
+    pub fn all(&self) -> usize {
         let status = &self.set.status;
-        let all = status.desired_number_scheduled as usize + status.number_misscheduled as usize;
-        if self.has_spoken() { all.saturating_sub(nodes) } else { 0 }
+        status.desired_number_scheduled as usize + status.number_misscheduled as usize
     }
 
     /// The same in the controller's own words, which may come later than the pods but know of nodes that are gone.
@@ -133,6 +139,8 @@ pub struct Rejection {
     pub since: Now,
     /// Why, the last time.
     pub finding: Finding,
+    /// Since when there is no pod of it.
+    pub alone: Option<Now>,
 }
 
 /// A node, and since when it is as it is.

@@ -94,22 +94,23 @@ impl Observed {
     pub fn update(&mut self, update: Update, now: Now) {
         match update {
             Update::Begin(kind) => self.epochs[kind as usize] += 1,
-            Update::Done(kind) => self.done(kind),
+            Update::Done(kind) => self.done(kind, now),
             Update::Apply(Object::DaemonSet(set)) => self.daemonset(*set, now),
             Update::Apply(Object::Pod(pod)) => self.pod(*pod, now),
             Update::Apply(Object::Event(event)) => self.event(&event, now),
             Update::Apply(Object::Node(node)) => self.node(*node, now),
             Update::Delete(Object::DaemonSet(set)) => self.forget_daemonset(&set.metadata.uid),
-            Update::Delete(Object::Pod(pod)) => self.forget_pod(&pod.metadata.uid),
+            Update::Delete(Object::Pod(pod)) => self.forget_pod(&pod.metadata.uid, now),
             Update::Delete(Object::Node(node)) => {
                 self.nodes.remove(&node.metadata.name);
+                self.rejections.retain(|(_, name), _| **name != *node.metadata.name);
             }
             // Events end after an hour; what they said stays true.
             Update::Delete(Object::Event(_)) => {}
         }
     }
 
-    fn done(&mut self, kind: Kind) {
+    fn done(&mut self, kind: Kind, now: Now) {
         self.listed[kind as usize] = true;
         let epoch = self.epochs[kind as usize];
         match kind {
@@ -121,7 +122,7 @@ impl Observed {
             Kind::Pods => {
                 let gone = self.pods.iter().filter(|(_, entry)| entry.epoch != epoch);
                 let gone: Vec<_> = gone.map(|(uid, _)| uid.clone()).collect();
-                gone.iter().for_each(|uid| self.forget_pod(uid));
+                gone.iter().for_each(|uid| self.forget_pod(uid, now));
             }
             Kind::Nodes => self.nodes.retain(|_, entry| entry.epoch == epoch),
             Kind::Events => {}
@@ -132,8 +133,9 @@ impl Observed {
         let epoch = self.epochs[Kind::DaemonSets as usize];
         let old = self.daemonsets.remove(&set.metadata.uid);
         let images = self.one_list(images_of(&set.spec.template.spec));
-        let (since, refused) = old.map_or((now, None), |old| (old.since, old.refused));
-        let entry = DaemonSetEntry { images, since, refused, epoch, set };
+        let known = old.map(|old| (old.since, old.refused, old.heard));
+        let (since, refused, heard) = known.unwrap_or_else(|| (now, None, Box::default()));
+        let entry = DaemonSetEntry { images, since, refused, heard, epoch, set };
         let uid = entry.set.metadata.uid.clone();
         self.daemonsets.insert(uid.clone(), entry);
         self.forget_refusal(&uid);
@@ -213,6 +215,9 @@ impl Observed {
     fn remember_rejection(&mut self, entry: &PodEntry, now: Now) {
         let Some(node) = &entry.pod.spec.node_name else { return };
         let key = (entry.owner.clone(), node.clone());
+        if let Some(rejection) = self.rejections.get_mut(&key) {
+            rejection.alone = None;
+        }
         match entry.stage {
             Stage::Rejected => {
                 let status = &entry.pod.status;
@@ -222,7 +227,7 @@ impl Observed {
                 let said = brief(if message.is_empty() { word } else { message }, BRIEF);
                 let finding = Finding::new(reason, said);
                 let since = self.rejections.get(&key).map_or(now, |old| old.since);
-                self.rejections.insert(key, Rejection { since, finding });
+                self.rejections.insert(key, Rejection { since, finding, alone: None });
             }
             Stage::Taken | Stage::Ready | Stage::Lost => {
                 self.rejections.remove(&key);
@@ -231,17 +236,24 @@ impl Observed {
         }
     }
 
-    fn forget_pod(&mut self, uid: &str) {
-        self.pods.remove(uid);
+    fn forget_pod(&mut self, uid: &str, now: Now) {
         self.words.remove(uid);
+        let Some(entry) = self.pods.remove(uid) else { return };
+        let Some(node) = entry.pod.spec.node_name else { return };
+        if let Some(rejection) = self.rejections.get_mut(&(entry.owner, node)) {
+            rejection.alone = Some(now);
+        }
     }
 
     fn event(&mut self, event: &Event, now: Now) {
         let about = &event.involved_object;
         if &*about.kind == "DaemonSet" {
-            if let Some(set) =
-                self.daemonsets.get_mut(&about.uid).filter(|_| &*event.reason == "FailedCreate")
-            {
+            let is_news = |set: &&mut DaemonSetEntry| {
+                &*event.reason == "FailedCreate"
+                    && (event.last_timestamp.is_empty() || event.last_timestamp > set.heard)
+            };
+            if let Some(set) = self.daemonsets.get_mut(&about.uid).filter(is_news) {
+                set.heard = event.last_timestamp.clone();
                 set.refused = Some(Refusal::heard(&event.message, set.refused.as_ref(), now));
                 self.forget_refusal(&about.uid);
             }

@@ -22,6 +22,9 @@ pub(super) struct Wake {
     at: Now,
 }
 
+/// A node whose pods were rejected, and that has none for so long, is gone.
+const ALONE: Duration = Duration::from_secs(30);
+
 impl Wake {
     /// Whether `wait` is over since `since`; if not, it will be looked at again then.
     pub(super) fn over(&mut self, since: Now, wait: Duration) -> bool {
@@ -109,7 +112,10 @@ fn decide(
     for entry in sets {
         if let Some(refusal) = &entry.refused {
             verdict.findings.push(Finding::new(Reason::PodsRefused, refusal.message.as_ref()));
-            refused_for_good |= refusal.is_final && wake.over(refusal.since, policy.waits.refused);
+            // While the API server is away, pods may come unseen.
+            refused_for_good |= refusal.is_final
+                && observed.trouble.is_none()
+                && wake.over(refusal.since, policy.waits.refused);
         }
     }
     if refused_for_good {
@@ -227,12 +233,15 @@ fn one_set<'a>(
     let after = |key: &(&str, &str)| key.0 == uid;
     let pods = chosen.range((uid, "")..).take_while(|(key, _)| after(key));
     let pods: BTreeMap<&'a str, &'a PodEntry> = pods.map(|(key, pod)| (key.1, *pod)).collect();
-    let rejections = observed.rejections.iter().filter(|(key, _)| *key.0 == *uid);
+    // The controller makes the next pod at once: where none comes, the node is gone.
+    let mut is_there = |rejection: &Rejection| rejection.alone.is_none_or(|since| !wake.over(since, ALONE));
+    let rejections =
+        observed.rejections.iter().filter(|(key, rejection)| *key.0 == *uid && is_there(rejection));
     let rejections: BTreeMap<&'a str, &'a Rejection> = rejections.map(|(key, r)| (&*key.1, r)).collect();
     let all: BTreeSet<&'a str> = pods.keys().chain(rejections.keys()).copied().collect();
     let ending = |node: &&&str| pods.get(**node).is_some_and(|pod| pod.stage == Stage::Ending);
     let live = all.len() - all.iter().filter(ending).count();
-    let is_replaced = entry.set.status.desired_number_scheduled as usize > live;
+    let is_replaced = entry.all() > live;
     for &node in &all {
         let stand = match pods.get(node) {
             Some(pod) => {

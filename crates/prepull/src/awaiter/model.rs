@@ -109,6 +109,9 @@ pub struct Event {
     /// For people.
     #[serde(deserialize_with = "or_default")]
     pub message: Box<str>,
+    /// When it was said the last time (RFC 3339, seconds).
+    #[serde(deserialize_with = "or_default")]
+    pub last_timestamp: Box<str>,
 }
 
 /// What an event is about.

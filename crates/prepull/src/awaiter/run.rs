@@ -84,7 +84,8 @@ pub async fn run(
     let (outcome, verdict) = match ended {
         Ok(ended) => ended,
         Err(error) => {
-            end.run(None, patience(stop, false)).await;
+            let done = end.run(None, patience(stop, false)).await;
+            done.warnings.iter().for_each(|warning| progress.note(warning));
             return Err(error);
         }
     };

@@ -86,6 +86,37 @@ fn what_is_final_fails_while_pods_are_lacking() {
     assert_eq!(scene.judged(50).decision, Decision::Wait(at(55)));
 }
 
+fn said_at(message: &str, time: &str) -> Value {
+    let mut event = refused(message);
+    event["lastTimestamp"] = json!(time);
+    event
+}
+
+/// Events are told again, and in any order, when their stream begins anew.
+#[test]
+fn the_latest_refusal_counts_and_none_twice() {
+    let mut scene = Scene::of(3);
+    scene.sees(Kind::Events, &said_at(CLASS, "2026-11-22T12:01:00Z"), 1);
+    scene.sees(Kind::Events, &said_at(QUOTA, "2026-11-22T12:20:00Z"), 2);
+    scene.sees(Kind::Events, &said_at(CLASS, "2026-11-22T12:01:00Z"), 3);
+    assert_eq!(scene.judged(100).decision, Decision::Wait(DEADLINE));
+    scene.pods(&["n1", "n2", "n3"].map(|node| warm("pull", node)), 101);
+    scene.sees(Kind::DaemonSets, &daemonset("pull", 4), 102);
+    scene.sees(Kind::Events, &said_at(QUOTA, "2026-11-22T12:20:00Z"), 103);
+    assert_eq!(found(&scene, 110), [Reason::PodsMissing]);
+}
+
+/// Pods may have come, and nobody can say so.
+#[test]
+fn nothing_is_refused_for_good_while_the_server_is_away() {
+    let mut scene = Scene::of(3);
+    scene.sees(Kind::Events, &refused(CLASS), 1);
+    scene.observed.trouble = Some("connection refused".to_owned());
+    assert!(matches!(scene.judged(60).decision, Decision::Wait(_)));
+    scene.observed.trouble = None;
+    assert_eq!(scene.judged(60).decision, Decision::Failed);
+}
+
 /// The controllers of old Kubernetes say nothing of their numbers while a creation fails.
 #[test]
 fn a_refusal_before_the_controllers_first_word_is_told() {

@@ -110,6 +110,37 @@ fn a_pod_that_is_replaced_is_waited_for() {
     assert_eq!(scene.judged(31).summary(), "1 of 2 nodes warm, 1 without a pod");
 }
 
+/// A node that leaves keeps its ready pod for a while: it is none of those that should have one.
+#[test]
+fn a_pod_that_is_replaced_is_waited_for_while_a_node_leaves() {
+    let mut scene = Scene::of(3);
+    scene.sees(Kind::DaemonSets, &says(3, 3, 1), 0);
+    scene.pods(&["n0", "n1", "n2"].map(|node| warm("pull", node)), 0);
+    scene.pods(&[ending(warm("pull", "n3"))], 0);
+    assert_eq!(scene.judged(30).decision, Decision::Wait(at(60)));
+}
+
+/// A node that rejected its pods is gone, and another, which nobody has told of yet, has come.
+#[test]
+fn a_rejection_of_a_node_that_is_gone_takes_nobodys_place() {
+    let mut scene = Scene::of(3);
+    let no = rejected("pull", "n2", "Evicted", "The node had condition: [DiskPressure].");
+    scene.pods(&[warm("pull", "n1"), no.clone(), warm("pull", "n3")], 0);
+    assert_eq!(scene.judged(20).decision, Decision::Warm);
+    scene.loses(Kind::Pods, &no, 20);
+    // Between two attempts of the controller there is no pod.
+    assert_eq!(scene.judged(25).decision, Decision::Warm);
+    let verdict = scene.judged(51);
+    assert!(verdict.missing == 1 && matches!(verdict.decision, Decision::Wait(_)), "{verdict:?}");
+    assert!(verdict.rows.iter().all(|row| &*row.node != "n2"));
+    // The next attempt says that it is there.
+    scene.pods(&[no.clone()], 52);
+    assert_eq!(scene.judged(70).count(NodeState::Excluded), 1);
+    // Its object says that it is not.
+    scene.loses(Kind::Pods, &no, 70).loses(Kind::Nodes, &node("n2"), 70);
+    assert_eq!(scene.judged(70).missing, 1);
+}
+
 /// One list of images for all pods of a template, however many DaemonSets there are.
 #[test]
 fn images_are_kept_once() {
