@@ -134,7 +134,7 @@ fn a_rejection_of_a_node_that_is_gone_takes_nobodys_place() {
     assert!(verdict.missing == 1 && matches!(verdict.decision, Decision::Wait(_)), "{verdict:?}");
     assert!(verdict.rows.iter().all(|row| &*row.node != "n2"));
     // The next attempt says that it is there.
-    scene.pods(&[no.clone()], 52);
+    scene.sees(Kind::Pods, &no, 52);
     assert_eq!(scene.judged(70).count(NodeState::Excluded), 1);
     // Its object says that it is not.
     scene.loses(Kind::Pods, &no, 70).loses(Kind::Nodes, &node("n2"), 70);
