@@ -41,6 +41,9 @@ pub struct Arguments {
     /// How long at most, as 90s, 10m or 1h30m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
     pub deadline: Duration,
+    /// The deadline counts from when the DaemonSets were made: what is left of it, for an awaiter that follows another
+    #[arg(long)]
+    pub since_creation: bool,
     /// Nodes that must be warm: a percentage of those that are not left out, or a number
     #[arg(long, value_name = "N%|N", default_value = "100%")]
     pub quorum: Quorum,
@@ -90,6 +93,7 @@ impl Arguments {
             selector: self.selector.clone(),
             policy: Policy { quorum: self.quorum, expect: self.expect, waits, nodes: self.nodes },
             deadline: self.deadline,
+            since_creation: self.since_creation,
             clean_up: self.clean_up,
             adopt: self.adopt.clone(),
             event_on: self.event_on.clone(),

@@ -218,6 +218,27 @@ fn a_server_that_never_answers_is_a_deadline() {
     }
 }
 
+/// It follows another, which was killed: the deadline is the pullers', by the server's clock.
+#[test]
+fn an_awaiter_that_follows_another_has_what_is_left() {
+    let server = Server::start(|asked, reply| {
+        let mut set = daemonset(3, "5");
+        set["metadata"]["creationTimestamp"] = json!("2026-11-23T12:00:05Z");
+        if asked.resource == "daemonsets" {
+            reply.event("ADDED", &set);
+            reply.end_of_list("5");
+        } else {
+            streams(asked, reply, &ALL.map(|node| creating(node, "7")));
+        }
+        reply.hang();
+    });
+    let start = Instant::now();
+    let ran = server.run(&["--deadline", "605s", "--since-creation"]);
+    assert_eq!((ran.code, ran.json()["nodes"].as_array().unwrap().len()), (Some(3), 3), "{ran:?}");
+    assert!(ran.stderr.contains("the pullers were made 595 s ago, and 10 s are left"), "{}", ran.stderr);
+    assert!(start.elapsed().as_secs() < 60);
+}
+
 #[test]
 fn missing_rights_are_named() {
     let server = Server::start(|asked, reply| match asked.resource.as_str() {

@@ -68,7 +68,7 @@ impl Reply {
     pub fn piece(&mut self, bytes: &[u8]) -> bool {
         if !self.open {
             self.open = true;
-            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let head = "HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 12:10:00 GMT\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
             self.raw(head.as_bytes());
         }
         let head = format!("{:x}\r\n", bytes.len());

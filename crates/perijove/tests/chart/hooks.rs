@@ -85,7 +85,7 @@ fn the_job_says_what_it_waits_for() {
     );
     let expected = format!(
         "await --namespace jupyter --selector {selector} --expect 2 --deadline 90s --quorum 2 --on-deadline warn --event-on job/{name}/$(JOB_UID) \
-         --clean-up --adopt rolebinding/{name} --adopt role/{name} --adopt serviceaccount/{name}"
+         --since-creation --clean-up --adopt rolebinding/{name} --adopt role/{name} --adopt serviceaccount/{name}"
     );
     let args = &pod(job).unwrap()["containers"][0]["args"];
     let args: Vec<&str> = args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();

@@ -4,7 +4,7 @@
 //! kube's watcher: that decodes whole objects and lists in pages, and so can keep neither the bound on memory for
 //! 5,000 nodes nor the one on requests.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -28,6 +28,7 @@ pub struct Api {
     client: Client,
     requests: AtomicU32,
     answered: AtomicBool,
+    date: AtomicI64,
 }
 
 /// What is asked, for the words of a refusal.
@@ -110,12 +111,17 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 impl Api {
     /// With a client.
     pub fn new(client: Client) -> Self {
-        Api { client, requests: AtomicU32::new(0), answered: AtomicBool::new(false) }
+        Api { client, requests: AtomicU32::new(0), answered: AtomicBool::new(false), date: AtomicI64::new(0) }
     }
 
     /// Whether anything was answered well: whoever asks was known to the server.
     pub(super) fn has_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// By the server's clock, when it began its latest good answer: seconds since 1970.
+    pub(super) fn date(&self) -> Option<i64> {
+        Some(self.date.load(Ordering::Relaxed)).filter(|date| *date > 0)
     }
 
     /// Requests so far.
@@ -147,10 +153,19 @@ impl Api {
         };
         if response.status().is_success() {
             self.answered.store(true, Ordering::Relaxed);
+            if let Some(date) = date(&response) {
+                self.date.store(date, Ordering::Relaxed);
+            }
             return Ok(response);
         }
         Err(refusal(response, asked).await)
     }
+}
+
+/// `Date` (RFC 9110, section 6.6.1).
+fn date(response: &Response<Body>) -> Option<i64> {
+    let text = response.headers().get(http::header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second())
 }
 
 /// Credentials that cannot be had are a refusal; everything else on the way is worth another try.

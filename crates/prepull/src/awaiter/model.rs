@@ -47,6 +47,9 @@ pub struct DaemonSetMeta {
     pub uid: Box<str>,
     /// Counts changes of the specification.
     pub generation: i64,
+    /// When it was made (RFC 3339, by the API server's clock).
+    #[serde(deserialize_with = "or_default")]
+    pub creation_timestamp: Box<str>,
     /// Whether it is being deleted.
     #[serde(rename = "deletionTimestamp", deserialize_with = "is_there")]
     pub deleting: bool,

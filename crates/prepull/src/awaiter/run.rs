@@ -24,6 +24,10 @@ use super::{Error, Outcome, Reason, Report};
 const QUEUE: usize = 1024;
 /// Between summaries.
 const SUMMARY: Duration = Duration::from_secs(5);
+/// An awaiter that comes so late after its pullers is not the first: an image was pulled before it, at most.
+const LATE: Duration = Duration::from_secs(60);
+/// To read all there is.
+const LEAST: Duration = Duration::from_secs(10);
 /// The judge looks again at once on a small cluster. On a large one, where a look takes longer, it leaves so many
 /// times as much to reading.
 const READ: u32 = 4;
@@ -41,6 +45,8 @@ pub struct Options {
     pub policy: Policy,
     /// How long, at most.
     pub deadline: Duration,
+    /// Whether the deadline counts from when the oldest DaemonSet was made.
+    pub since_creation: bool,
     /// Delete the DaemonSets at the end, however it ends.
     pub clean_up: bool,
     /// Make the object of `event_on` the owner of these at the end; it has to have its uid.
@@ -142,11 +148,21 @@ async fn wait(
     };
     // The first answer tells whether lists are streamed, and which events are of interest.
     begin(Kind::DaemonSets);
-    let mut began = false;
+    let (mut began, mut deadline) = (false, options.deadline);
     let mut summary = start + SUMMARY;
     loop {
         if !began && observed.is_listed(Kind::DaemonSets) {
             began = true;
+            if let Some(age) = age(api, observed).filter(|_| options.since_creation) {
+                deadline = left(deadline, age);
+                if age > LATE {
+                    progress.note(&format!(
+                        "the pullers were made {} s ago, and {} s are left",
+                        age.as_secs(),
+                        deadline.as_secs()
+                    ));
+                }
+            }
             begin(Kind::Pods);
             begin(Kind::Events);
             if options.policy.nodes {
@@ -154,7 +170,7 @@ async fn wait(
             }
         }
         let now = start.elapsed();
-        let mut verdict = judge(observed, &options.policy, now, options.deadline);
+        let mut verdict = judge(observed, &options.policy, now, deadline);
         progress.verdict(&verdict);
         let wake = match verdict.decision {
             Decision::Warm => return Ok((Outcome::Warm, verdict)),
@@ -184,10 +200,22 @@ async fn wait(
             () = tokio::time::sleep_until(wake.into()) => {}
             () = tokio::time::sleep_until(summary.into()) => {
                 summary += SUMMARY;
-                progress.summary(&verdict, options.deadline.saturating_sub(start.elapsed()));
+                progress.summary(&verdict, deadline.saturating_sub(start.elapsed()));
             }
         }
     }
+}
+
+/// Since when the oldest DaemonSet is there, by the API server's clock alone.
+fn age(api: &Api, observed: &Observed) -> Option<Duration> {
+    let made = observed.daemonsets.values().map(|entry| &entry.set.metadata.creation_timestamp);
+    let made = made.filter_map(|text| text.parse::<jiff::Timestamp>().ok()).min()?.as_second();
+    u64::try_from(api.date()? - made).ok().map(Duration::from_secs)
+}
+
+/// What is left of a deadline; enough, in any case, to see how everything stands.
+fn left(deadline: Duration, age: Duration) -> Duration {
+    deadline.saturating_sub(age).max(LEAST.min(deadline))
 }
 
 fn take(

@@ -172,6 +172,7 @@ impl Run<'_> {
                     ..Policy::default()
                 },
                 deadline: left,
+                since_creation: false,
                 clean_up: false,
                 adopt: Vec::new(),
                 event_on: None,
