@@ -1,6 +1,7 @@
 //! Faults that nobody has thought of together: a few at random, at random moments of one run. Whatever they are, it ends,
 //! and says nothing that is not so. `PERIJOVE_CHAOS=SEED:FAULTS` sets which, and how many.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use perijove_testkit::cluster::fault::Place;
@@ -54,7 +55,8 @@ fn settings() -> (u64, u64) {
     (seed.parse().unwrap(), faults.parse().unwrap())
 }
 
-fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Dice) {
+/// Gives the node's name.
+fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Dice) -> String {
     let number = u8::try_from(dice.below(3)).unwrap() + 1;
     let node = cluster.node(number);
     match act {
@@ -75,6 +77,7 @@ fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Dic
             namespace.kubectl(&["delete", "pods", "--field-selector", &field, "--wait=false"]).text();
         }
     }
+    node.name().to_owned()
 }
 
 #[test]
@@ -94,11 +97,12 @@ fn random_faults_neither_fool_it_nor_hold_it() {
     make(&images[0]);
     let begun = Instant::now();
     let children = [vec![], vec!["--nodes"]].map(|words| {
-        let words: Vec<&str> = words.into_iter().chain(["--expect", "4", "--deadline", "4m"]).collect();
+        let words: Vec<&str> = words.into_iter().chain(["--expect", "4", "--deadline", "8m"]).collect();
         start(&cluster, &namespace, &words)
     });
     // The others come at random, the last when all is well again.
     let mut left = images[1..].iter();
+    let mut struck = BTreeSet::new();
     for _ in 0..faults {
         dice.rest(1500);
         if left.len() > 1 && dice.below(2) == 0 {
@@ -106,7 +110,7 @@ fn random_faults_neither_fool_it_nor_hold_it() {
         }
         let act = ACTS[usize::try_from(dice.below(ACTS.len() as u64)).unwrap()];
         println!("{:5.1?}: {act:?}", begun.elapsed());
-        strike(act, &cluster, &namespace, &mut dice);
+        struck.insert(strike(act, &cluster, &namespace, &mut dice));
     }
     left.for_each(make);
     let well = Instant::now();
@@ -117,6 +121,9 @@ fn random_faults_neither_fool_it_nor_hold_it() {
             report["nodes"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["n1", "n2", "n3"], "{report}");
         check(&cluster, &report, &images);
+        for node in ["n1", "n2", "n3"].iter().filter(|node| !struck.contains(**node)) {
+            assert_eq!(super::awaiting::node(&report, node).0, "warm", "nothing has struck {node}: {report}");
+        }
     }
     println!("{faults} faults in {:.1?}, and then warm after {:.1?}", well - begun, well.elapsed());
 }
