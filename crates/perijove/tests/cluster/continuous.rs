@@ -12,12 +12,16 @@ use super::hub::{Hub, said, worked};
 /// Settings of the chart's own: nothing is pulled ahead.
 const ALONE: &str = "hook: {enabled: false, ttlSeconds: 3}";
 
+fn pods(hub: &Hub<'_>) -> Vec<Value> {
+    let found = hub.namespace.get(&["pods", "-l", "app.kubernetes.io/component=continuous-image-puller"]);
+    found["items"].as_array().unwrap().clone()
+}
+
 /// The pods that keep images, by node, each with the images that it has in use: only those of which all containers are
 /// ready, and which are not about to go.
 fn keepers(hub: &Hub<'_>) -> BTreeMap<String, Vec<Keeper>> {
-    let pods = hub.namespace.get(&["pods", "-l", "app.kubernetes.io/component=continuous-image-puller"]);
     let mut found: BTreeMap<String, Vec<Keeper>> = BTreeMap::new();
-    for pod in pods["items"].as_array().unwrap() {
+    for pod in pods(hub) {
         let statuses = pod["status"]["containerStatuses"].as_array();
         let ready = statuses.is_some_and(|all| all.iter().all(|one| one["ready"] == true));
         if ready && pod["metadata"]["deletionTimestamp"].is_null() {
@@ -53,12 +57,14 @@ fn images(spec: &Value) -> Vec<String> {
     }
 }
 
-/// Waits until each of so many nodes has one keeper, of this image alone.
+/// Waits until each of so many nodes has one keeper, of this image alone, and nothing is left of others: what a pod
+/// that is about to end has in use is not collected.
 fn wait_until_kept(hub: &Hub<'_>, image: &str, nodes: usize) -> BTreeMap<String, Vec<Keeper>> {
     hub.cluster.wait(&format!("{image} alone to be kept on {nodes} nodes"), || {
+        let pods = pods(hub).len();
         let found = keepers(hub);
         let one = |all: &Vec<Keeper>| all.len() == 1 && all[0].images == [image];
-        (found.len() == nodes && found.values().all(one)).then_some(found)
+        (pods == nodes && found.len() == nodes && found.values().all(one)).then_some(found)
     })
 }
 
@@ -129,7 +135,7 @@ fn a_kept_image_stays_and_one_let_go_goes(test: &str, version: Version) {
     cluster.wait("the old image to be collected", || (!node.images().contains(&old)).then_some(()));
     assert!(node.images().contains(&new), "{:?}", node.images());
     // The very pods of before, and never started anew.
-    assert_eq!(keepers(&hub), kept);
+    assert_eq!(keepers(&hub), kept, "{:#?}", pods(&hub));
     drop(collector);
     for node in cluster.nodes() {
         assert!(node.images().contains(&new), "{}", node.name());
