@@ -217,7 +217,7 @@ def real(site, _):
     for name in ("images", "perijove.toml"):
         source, target = ROOT / name, site.repository / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+        shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy(source, target)
     warm = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     site.release("c0", warm)
     for lock in site.repository.glob("images/*/requirements.in"):
