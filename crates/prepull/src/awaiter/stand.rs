@@ -9,6 +9,7 @@ use super::judge::Wake;
 use super::matrix::{Cell, Finding, ImageState, NodeState};
 use super::policy::Policy;
 use super::reasons::{self, Outlook, Reason, brief};
+
 /// One DaemonSet's word on a node.
 pub(super) struct Stand {
     pub state: NodeState,
@@ -145,21 +146,16 @@ pub(super) fn cell(
 ) -> (ImageState, Option<Finding>) {
     let heard = words.and_then(|words| words.pulls.get(&one.image));
     let failed_pull = heard.and_then(|pull| pull.failed.as_deref());
+    let failure = |reason: Reason, message: &str| {
+        let state =
+            if reason.outlook() == Outlook::Fatal { ImageState::Failed } else { ImageState::Retrying };
+        (state, Some(Finding::new(reason, brief(message, BRIEF))))
+    };
     let pull = |word: &str, message: &str| {
         // "Back-off pulling image" alone, as older kubelets say it, does not tell why; the event did.
         let bare = message.starts_with("Back-off pulling image") && !message.contains(": Err");
         let message = failed_pull.filter(|_| bare || message.is_empty()).unwrap_or(message);
-        let reason = reasons::pull(word, message, &one.image);
-        let state = match reason.outlook() {
-            Outlook::Fatal => ImageState::Failed,
-            _ => ImageState::Retrying,
-        };
-        (state, Some(Finding::new(reason, brief(message, BRIEF))))
-    };
-    let puller = |reason: Reason, message: &str| {
-        let state =
-            if reason.outlook() == Outlook::Fatal { ImageState::Failed } else { ImageState::Retrying };
-        (state, Some(Finding::new(reason, brief(message, BRIEF))))
+        failure(reasons::pull(word, message, &one.image), message)
     };
     let Some(status) = entry.pod.container(&one.container) else {
         return failed_pull.map_or((ImageState::Waiting, None), |message| pull("ErrImagePull", message));
@@ -174,7 +170,7 @@ pub(super) fn cell(
             return (ImageState::Warm, None);
         }
         let message = if said.message.is_empty() { &said.reason } else { &said.message };
-        return puller(ends(message), message);
+        return failure(ends(message), message);
     }
     if status.state.running {
         let warm = status.ready && !one.init;
@@ -188,10 +184,10 @@ pub(super) fn cell(
         "CreateContainerConfigError" => {
             let never = ["run as root", "non-numeric user", "verify user is non-root"];
             let refused = never.iter().any(|words| said.message.contains(words));
-            puller(if refused { Reason::PullerRefused } else { Reason::PullerWaits }, &said.message)
+            failure(if refused { Reason::PullerRefused } else { Reason::PullerWaits }, &said.message)
         }
         "CreateContainerError" | "RunContainerError" | "CrashLoopBackOff" | "PostStartHookError" => {
-            puller(ends(&said.message), &said.message)
+            failure(ends(&said.message), &said.message)
         }
         word => pull(word, &said.message),
     }
