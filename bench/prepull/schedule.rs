@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
 use perijove_testkit::cluster::Fault;
 
 use super::truth::Images;
@@ -76,44 +77,22 @@ pub struct Plan {
 
 /// The run of this number.
 pub fn plan(seed: u64, run: u64) -> Plan {
-    // Mixed: states that are a step apart would give the same numbers, a place later.
-    let mut random = Random(Random(seed).next() ^ Random(run).next().rotate_left(32));
+    let mut random = Rng::with_seed(Rng::with_seed(seed).u64(..) ^ run);
     let all = Fault::ALL.map(|(_, fault)| (fault, scenario(fault)));
-    let mut at = random.below(all.iter().map(|(_, scenario)| scenario.weight).sum());
+    let mut at = random.u64(..all.iter().map(|(_, scenario)| scenario.weight).sum());
     let chosen = all.into_iter().find(|(_, scenario)| {
         let here = at < scenario.weight;
         at = at.saturating_sub(scenario.weight);
         here
     });
     let (fault, scenario) = chosen.unwrap_or(all[0]);
-    let millis =
-        |random: &mut Random, from: u64, to: u64| Duration::from_millis(from + random.below(to - from));
-    let node = 1 + random.below(3) as u8;
-    let starts = millis(&mut random, 0, 2000);
-    let strikes = millis(&mut random, 0, 6000);
+    let mut millis = |range| Duration::from_millis(random.u64(range));
+    let starts = millis(0..2000);
+    let strikes = millis(0..6000);
     // A registry, or an API server, that stays away is nobody's mistake: it comes back.
     let returns = scenario.heals.is_some();
-    let heals = if returns { Some(millis(&mut random, 1000, 8000)) } else { None };
-    let heals = heals.or_else(|| {
-        let comes_back = scenario.images != Images::NeverCome && random.below(2) == 0;
-        comes_back.then(|| millis(&mut random, 2000, 20_000))
-    });
-    Plan { fault, node, starts, strikes, heals }
-}
-
-/// Sebastiano Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
+    let (soon, late) = (millis(1000..8000), millis(2000..20_000));
+    let comes_back = scenario.images != Images::NeverCome && random.bool();
+    let heals = if returns { Some(soon) } else { comes_back.then_some(late) };
+    Plan { fault, node: random.u8(1..=3), starts, strikes, heals }
 }

@@ -108,7 +108,7 @@ impl Arguments {
                 hint: "a namespace has lower-case letters, digits and - only",
             });
         }
-        if !self.adopt.is_empty() && !self.event_on.as_ref().is_some_and(Target::has_uid) {
+        if !self.adopt.is_empty() && self.event_on.as_ref().and_then(Target::uid).is_none() {
             return Err(Error::Usage {
                 text: "--adopt needs the uid of the owner".to_owned(),
                 hint: "give --event-on as KIND/NAME/UID",

@@ -11,18 +11,11 @@ use zip::write::SimpleFileOptions;
 
 use crate::web::{Answer, Asked, Server};
 
-/// Bytes that do not compress, the same for the same seed (xorshift64).
+/// Bytes that do not compress, the same for the same seed.
 pub fn noise(seed: &str, length: usize) -> Vec<u8> {
-    let mut state =
-        seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
+    let hash: [u8; 32] = sha2::Sha256::digest(seed).into();
+    let mut bytes = vec![0; length];
+    fastrand::Rng::with_seed(hash.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte))).fill(&mut bytes);
     bytes
 }
 

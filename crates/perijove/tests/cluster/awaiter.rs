@@ -6,7 +6,7 @@ use perijove_testkit::cluster::fault::Place;
 use perijove_testkit::cluster::{Fault, PodSecurity, Version, alone, shared};
 use serde_json::json;
 
-use super::awaiting::{awaited, data, end, node, puller, start};
+use super::awaiting::{awaited, data, end, findings, node, puller, start};
 
 #[test]
 fn nodes_become_warm_with_a_request_a_kind() {
@@ -118,6 +118,36 @@ fn an_api_server_that_restarts_costs_nothing() {
         let (code, report) = end(child);
         assert_eq!((code, report["images"].as_array().map(Vec::len)), (Some(0), Some(2)), "{report}");
     }
+}
+
+/// An awaiter that is killed when all is deleted and before it ends: its Job starts another, which must not wait.
+#[test]
+fn whoever_comes_after_the_end_says_the_same() {
+    let Some(cluster) = shared("whoever_comes_after_the_end_says_the_same", Version::Newest) else { return };
+    let namespace = cluster.namespace("await-after", PodSecurity::Restricted);
+    let good = data(&cluster, "await-after");
+    let missing = format!("{}/await-after-missing:1", cluster.registry());
+    for (run, image, outcome) in [("good", good, (0, "warm")), ("missing", missing, (1, "failed"))] {
+        namespace.apply(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": run}}));
+        let made = namespace.get(&["configmap", run]);
+        let uid = made["metadata"]["uid"].as_str().unwrap();
+        namespace.apply(&puller(&cluster, &[&image], None));
+        let of = format!("configmap/{run}/{uid}");
+        let words = ["--clean-up", "--deadline", "60s", "--event-on", &of];
+        let (code, report) = awaited(&cluster, &namespace, &words);
+        assert_eq!((code, &report["result"]), (Some(outcome.0), &json!(outcome.1)), "{report}");
+        let (code, again) = awaited(&cluster, &namespace, &words);
+        assert_eq!((code, &again["result"]), (Some(outcome.0), &json!(outcome.1)), "{again}");
+        assert_eq!(findings(&again)[0], "EndedBefore", "{again}");
+        let said = again["findings"][0]["message"].as_str().unwrap();
+        assert!(said.contains(report["summary"].as_str().unwrap()), "{again}");
+        let events = namespace.get(&["events", "--field-selector", &format!("involvedObject.uid={uid}")]);
+        assert_eq!(events["items"].as_array().unwrap().len(), 1, "{events}");
+    }
+    // Of another Job it says nothing.
+    let of = "configmap/other/9c6f1d1e-0000-4000-8000-000000000000";
+    let (code, report) = awaited(&cluster, &namespace, &["--deadline", "2s", "--event-on", of]);
+    assert_eq!((code, findings(&report)), (Some(3), vec!["NoDaemonSet"]), "{report}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use perijove_testkit::cluster::fault::Place;
 use perijove_testkit::cluster::{Cluster, Fault, Namespace, PodSecurity, TestImage, Version, alone};
 
@@ -32,20 +33,8 @@ const ACTS: &[Act] = &[
     Act::PodsDeleted,
 ];
 
-/// Numbers that are the same for the same seed (Marsaglia's xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
-    fn rest(&mut self, most: u64) {
-        std::thread::sleep(Duration::from_millis(self.below(most)));
-    }
+fn rest(dice: &mut Rng, most: u64) {
+    std::thread::sleep(Duration::from_millis(dice.u64(..most)));
 }
 
 /// Seed and number of faults.
@@ -56,19 +45,19 @@ fn settings() -> (u64, u64) {
 }
 
 /// Gives the node's name.
-fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Dice) -> String {
-    let number = u8::try_from(dice.below(3)).unwrap() + 1;
+fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Rng) -> String {
+    let number = dice.u8(1..=3);
     let node = cluster.node(number);
     match act {
         Act::Fault(fault) => {
             let place = Place { node: number, namespace: namespace.name(), awaiter: "app=awaiter" };
             let broken = fault.apply(cluster, &place);
-            dice.rest(4000);
+            rest(dice, 4000);
             drop(broken);
         }
         Act::Kubelet => {
             node.program("kubelet", false);
-            dice.rest(4000);
+            rest(dice, 4000);
             node.program("kubelet", true);
             node.wait_until_ready();
         }
@@ -84,12 +73,11 @@ fn strike(act: Act, cluster: &Cluster, namespace: &Namespace<'_>, dice: &mut Dic
 fn random_faults_neither_fool_it_nor_hold_it() {
     let Some(cluster) = alone("random_faults_neither_fool_it_nor_hold_it", Version::Newest) else { return };
     let (seed, faults) = settings();
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Rng::with_seed(seed);
     let namespace = cluster.namespace("await-chaos", PodSecurity::Restricted);
     let images: Vec<String> = (0..4)
         .map(|n| {
-            let image =
-                TestImage::data("chaos").with_ballast(1_000_000, u32::try_from(seed * 10 + n).unwrap());
+            let image = TestImage::data("chaos").with_ballast(1_000_000, format_args!("{seed}-{n}"));
             cluster.push(&image, &format!("await-chaos-{n}"), &format!("{seed}"))
         })
         .collect();
@@ -104,11 +92,11 @@ fn random_faults_neither_fool_it_nor_hold_it() {
     let mut left = images[1..].iter();
     let mut struck = BTreeSet::new();
     for _ in 0..faults {
-        dice.rest(1500);
-        if left.len() > 1 && dice.below(2) == 0 {
+        rest(&mut dice, 1500);
+        if left.len() > 1 && dice.bool() {
             left.next().into_iter().for_each(make);
         }
-        let act = ACTS[usize::try_from(dice.below(ACTS.len() as u64)).unwrap()];
+        let act = *dice.choice(ACTS).unwrap();
         println!("{:5.1?}: {act:?}", begun.elapsed());
         struck.insert(strike(act, &cluster, &namespace, &mut dice));
     }

@@ -21,6 +21,8 @@ pub(super) const TOLD: Duration = Duration::from_secs(25);
 const RIGHTS: Duration = Duration::from_secs(20);
 /// Between attempts: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
+/// Who says the event.
+pub(super) const COMPONENT: &str = "perijove-await";
 /// Bytes of an event's message that Kubernetes takes, less what line ends grow to.
 const MESSAGE: usize = 960;
 
@@ -43,9 +45,9 @@ const KINDS: &[(&str, &str, &str)] = &[
 ];
 
 impl Target {
-    /// Whether the uid is told: without it, nothing can be owned by the object.
-    pub fn has_uid(&self) -> bool {
-        self.uid.is_some()
+    /// The uid, when it is told: without it, nothing can be owned by the object.
+    pub fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
     }
 
     /// The object as an owner (`metav1.OwnerReference`).
@@ -101,19 +103,21 @@ pub(super) struct Done {
 impl End<'_> {
     /// Does it all, for as long as `patience` is not over; tells by `report`, where there is one.
     pub async fn run(&self, report: Option<&Report>, patience: impl Future<Output = Duration>) -> Done {
-        let event = async {
-            match (self.event_on, report) {
-                (Some(target), Some(report)) => say(self, target, report).await,
-                _ => Ok(()),
-            }
-        };
         let kept = async {
             match self.event_on {
                 Some(owner) => adopt::adopt(self, owner).await,
                 None => Vec::new(),
             }
         };
-        let work = async { tokio::join!(self.clean_up(), kept, event) };
+        let work = async {
+            // First of all: whoever follows an awaiter that is killed from here on would wait for what is deleted.
+            let said = match (self.event_on, report) {
+                (Some(target), Some(report)) => say(self, target, report).await,
+                _ => Ok(()),
+            };
+            let (cleaned, kept) = tokio::join!(self.clean_up(), kept);
+            (cleaned, kept, said)
+        };
         tokio::select! {
             biased;
             ((deleted, mut warnings), kept, said) = work => {
@@ -204,7 +208,7 @@ async fn say(end: &End<'_>, target: &Target, report: &Report) -> Result<(), Stri
         "reason": if warm { "PrePulled" } else { "PrePullFailed" },
         // kubectl shows the first line only.
         "message": report.brief(MESSAGE).replace('\n', "; "),
-        "source": {"component": "perijove-await"},
+        "source": {"component": COMPONENT},
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::end;
 pub use super::entries::{DaemonSetEntry, NodeEntry, PodEntry, Pull, Rejection, Stage, Words};
 use super::entries::{shorten, stage};
 use super::images::{ContainerImage, images_of};
@@ -74,8 +75,9 @@ pub struct Observed {
     pub rejections: BTreeMap<(Box<str>, Box<str>), Rejection>,
     /// By name.
     pub nodes: BTreeMap<Box<str>, NodeEntry>,
-    /// What the API server's trouble is, while there is any.
-    pub trouble: Option<String>,
+    /// What awaiters have said at their end, by the uid of the object of which they said it.
+    pub ends: BTreeMap<Box<str>, Box<str>>,
+    troubles: [Option<String>; 4],
     lists: Vec<Arc<[ContainerImage]>>,
     listed: [bool; 4],
     epochs: [u32; 4],
@@ -88,6 +90,16 @@ impl Observed {
     /// Whether a kind was listed whole at least once.
     pub fn is_listed(&self, kind: Kind) -> bool {
         self.listed[kind as usize]
+    }
+
+    /// What the API server's trouble is, while there is any with one of the kinds.
+    pub fn trouble(&self) -> Option<&str> {
+        self.troubles.iter().find_map(Option::as_deref)
+    }
+
+    /// Takes what the API server's trouble with a kind is, or that there is none any more.
+    pub fn troubled(&mut self, kind: Kind, trouble: Option<String>) {
+        self.troubles[kind as usize] = trouble;
     }
 
     /// Takes the next word of a stream.
@@ -247,6 +259,10 @@ impl Observed {
 
     fn event(&mut self, event: &Event, now: Now) {
         let about = &event.involved_object;
+        if &*event.source.component == end::COMPONENT && !about.uid.is_empty() {
+            self.ends.insert(about.uid.clone(), event.message.clone());
+            return;
+        }
         if &*about.kind == "DaemonSet" {
             let is_news = |set: &&mut DaemonSetEntry| {
                 &*event.reason == "FailedCreate"

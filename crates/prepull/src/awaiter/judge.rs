@@ -70,8 +70,8 @@ pub fn judge(observed: &Observed, policy: &Policy, now: Now, deadline: Now) -> V
     if verdict.decision == Decision::Deadline {
         if now < deadline {
             verdict.decision = Decision::Wait(wake.at);
-        } else if observed.trouble.is_some() || !observed.is_listed(Kind::Pods) {
-            let trouble = observed.trouble.clone().unwrap_or_default();
+        } else if observed.trouble().is_some() || !observed.is_listed(Kind::Pods) {
+            let trouble = observed.trouble().unwrap_or_default();
             verdict.findings.push(Finding::new(Reason::ApiUnreachable, trouble));
         }
     }
@@ -114,7 +114,7 @@ fn decide(
             verdict.findings.push(Finding::new(Reason::PodsRefused, refusal.message.as_ref()));
             // While the API server is away, pods may come unseen.
             refused_for_good |= refusal.is_final
-                && observed.trouble.is_none()
+                && observed.trouble().is_none()
                 && wake.over(refusal.since, policy.waits.refused);
         }
     }

@@ -21,8 +21,8 @@ pub(super) async fn event(
     let read = |error: serde_json::Error| garbage(error.to_string());
     let head: Head = serde_json::from_slice(line).map_err(read)?;
     let update = match head.kind.as_str() {
-        "ADDED" | "MODIFIED" => Some(Update::Apply(envelope(source.kind, line).map_err(garbage)?)),
-        "DELETED" => Some(Update::Delete(envelope(source.kind, line).map_err(garbage)?)),
+        "ADDED" | "MODIFIED" => Some(Update::Apply(object(source.kind, line, Shape::Line).map_err(garbage)?)),
+        "DELETED" => Some(Update::Delete(object(source.kind, line, Shape::Line).map_err(garbage)?)),
         "BOOKMARK" => None,
         "ERROR" => {
             let Envelope { object } = serde_json::from_slice::<Envelope<Status>>(line).map_err(read)?;
@@ -39,7 +39,7 @@ pub(super) async fn event(
     if whole {
         *initial = false;
         tell(to, Update::Done(source.kind)).await?;
-        let _ = to.send(Message::Trouble(None)).await;
+        let _ = to.send(Message::Trouble(source.kind, None)).await;
     }
     // Before the list is whole there is nothing to go on from.
     let seen = head.object.metadata.resource_version;
@@ -49,33 +49,32 @@ pub(super) async fn event(
     Ok(())
 }
 
-/// One item of a list.
+/// Where an object stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    /// By itself, in a list.
+    Item,
+    /// In a watch's line.
+    Line,
+}
+
+/// One object.
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(super) fn object(kind: Kind, json: &[u8]) -> Result<Object, String> {
-    fn read<T: DeserializeOwned>(json: &[u8]) -> Result<Box<T>, String> {
-        serde_json::from_slice(json).map(Box::new).map_err(|error| error.to_string())
+pub(super) fn object(kind: Kind, json: &[u8], shape: Shape) -> Result<Object, String> {
+    fn read<T: DeserializeOwned>(json: &[u8], shape: Shape) -> Result<Box<T>, String> {
+        let read = match shape {
+            Shape::Item => serde_json::from_slice(json),
+            Shape::Line => serde_json::from_slice(json).map(|Envelope { object }| object),
+        };
+        read.map_err(|error| error.to_string())
     }
     Ok(match kind {
-        Kind::DaemonSets => Object::DaemonSet(read::<DaemonSet>(json)?),
-        Kind::Pods => Object::Pod(read::<Pod>(json)?),
-        Kind::Events => Object::Event(read::<Event>(json)?),
-        Kind::Nodes => Object::Node(read::<Node>(json)?),
-    })
-}
-
-fn envelope(kind: Kind, json: &[u8]) -> Result<Object, String> {
-    fn read<T: DeserializeOwned>(json: &[u8]) -> Result<Box<T>, String> {
-        let Envelope { object } =
-            serde_json::from_slice::<Envelope<Box<T>>>(json).map_err(|e| e.to_string())?;
-        Ok(object)
-    }
-    Ok(match kind {
-        Kind::DaemonSets => Object::DaemonSet(read::<DaemonSet>(json)?),
-        Kind::Pods => Object::Pod(read::<Pod>(json)?),
-        Kind::Events => Object::Event(read::<Event>(json)?),
-        Kind::Nodes => Object::Node(read::<Node>(json)?),
+        Kind::DaemonSets => Object::DaemonSet(read::<DaemonSet>(json, shape)?),
+        Kind::Pods => Object::Pod(read::<Pod>(json, shape)?),
+        Kind::Events => Object::Event(read::<Event>(json, shape)?),
+        Kind::Nodes => Object::Node(read::<Node>(json, shape)?),
     })
 }
 

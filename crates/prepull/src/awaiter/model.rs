@@ -112,9 +112,20 @@ pub struct Event {
     /// For people.
     #[serde(deserialize_with = "or_default")]
     pub message: Box<str>,
+    /// Who says it.
+    #[serde(deserialize_with = "or_default")]
+    pub source: Speaker,
     /// When it was said the last time (RFC 3339, seconds).
     #[serde(deserialize_with = "or_default")]
     pub last_timestamp: Box<str>,
+}
+
+/// Who says an event (`v1.EventSource`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Speaker {
+    /// The program.
+    pub component: Box<str>,
 }
 
 /// What an event is about.

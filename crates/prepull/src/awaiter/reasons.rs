@@ -59,6 +59,7 @@ reasons! {
     AllExcluded Run "every node is left out",
     QuorumLost Run "too many nodes failed",
     Interrupted Run "told to end",
+    EndedBefore Run "an awaiter of the same Job has come to its end already",
     NoDaemonSet Run "no DaemonSet matches",
     Unanswered Run "the DaemonSet's controller has not spoken",
     PodsMissing Run "nodes have no pod yet",

@@ -20,6 +20,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of a report's headline, or of what begins with one.
+    pub(super) fn of_headline(text: &str) -> Option<Self> {
+        let word = text.split(':').next()?;
+        [Outcome::Warm, Outcome::Failed, Outcome::Deadline].into_iter().find(|one| one.word() == word)
+    }
+
     /// As JSON has it.
     pub fn word(self) -> &'static str {
         match self {

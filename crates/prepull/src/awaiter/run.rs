@@ -84,7 +84,7 @@ pub async fn run(
         sets: &sets,
         event_on: options.event_on.as_ref(),
         adopt: &options.adopt,
-        shaken: observed.trouble.is_some(),
+        shaken: observed.trouble().is_some(),
     };
     let asked = (options.selector.clone(), options.namespace.clone());
     let (outcome, verdict) = match ended {
@@ -95,12 +95,13 @@ pub async fn run(
             return Err(error);
         }
     };
-    let interrupted = verdict.findings.iter().any(|finding| finding.reason == Reason::Interrupted);
+    let says = |reason| verdict.findings.iter().any(|finding| finding.reason == reason);
+    let (interrupted, told) = (says(Reason::Interrupted), says(Reason::EndedBefore));
     let took = start.elapsed();
     let mut report =
         Report { outcome, verdict, asked, took, requests: 0, deleted: Vec::new(), warnings: Vec::new() };
     let done = {
-        let mut work = pin!(end.run(Some(&report), patience(stop, interrupted)));
+        let mut work = pin!(end.run((!told).then_some(&report), patience(stop, interrupted)));
         match tokio::time::timeout(SUMMARY, work.as_mut()).await {
             Ok(done) => done,
             Err(_) => {
@@ -172,6 +173,10 @@ async fn wait(
         let now = start.elapsed();
         let mut verdict = judge(observed, &options.policy, now, deadline);
         progress.verdict(&verdict);
+        if let Some((outcome, said)) = end_before(options, observed) {
+            verdict.findings.insert(0, Finding::new(Reason::EndedBefore, said));
+            return Ok((outcome, verdict));
+        }
         let wake = match verdict.decision {
             Decision::Warm => return Ok((Outcome::Warm, verdict)),
             Decision::Failed => return Ok((Outcome::Failed, verdict)),
@@ -206,6 +211,13 @@ async fn wait(
     }
 }
 
+/// What an awaiter of the same Job has said at its end, that was killed before it ended. It may have deleted already
+/// what this one waits for.
+fn end_before<'a>(options: &Options, observed: &'a Observed) -> Option<(Outcome, &'a str)> {
+    let said = observed.ends.get(options.event_on.as_ref()?.uid()?)?;
+    Some((Outcome::of_headline(said).unwrap_or(Outcome::Failed), said))
+}
+
 /// Since when the oldest DaemonSet is there, by the API server's clock alone.
 fn age(api: &Api, observed: &Observed) -> Option<Duration> {
     let made = observed.daemonsets.values().map(|entry| &entry.set.metadata.creation_timestamp);
@@ -226,16 +238,15 @@ fn take(
 ) -> Result<(), Error> {
     match message {
         Message::Update(update) => observed.update(update, start.elapsed()),
-        Message::Trouble(None) => {
-            if observed.trouble.take().is_some() {
-                progress.note("the API server answers again");
+        Message::Trouble(kind, trouble) => {
+            let before = observed.trouble().map(str::to_owned);
+            observed.troubled(kind, trouble);
+            match observed.trouble() {
+                None if before.is_some() => progress.note("the API server answers again"),
+                Some(text) if before.as_deref() != Some(text) => progress
+                    .note(&format!("the API server does not answer as it should, trying again: {text}")),
+                _ => {}
             }
-        }
-        Message::Trouble(Some(text)) => {
-            if observed.trouble.as_ref() != Some(&text) {
-                progress.note(&format!("the API server does not answer as it should, trying again: {text}"));
-            }
-            observed.trouble = Some(text);
         }
         Message::Denied(error) => return Err(error),
     }

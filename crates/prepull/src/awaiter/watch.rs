@@ -18,7 +18,7 @@ use super::Error;
 use super::api::{Api, Asked, Trouble};
 use super::index::{Kind, Update};
 use super::items::Items;
-use super::lines::{Bare, event, object};
+use super::lines::{Bare, Shape, event, object};
 
 /// The server sends a bookmark about once a minute on what it caches: silence for longer is a dead connection.
 const SILENCE: Duration = Duration::from_secs(150);
@@ -42,8 +42,8 @@ const LINE: usize = 8 << 20;
 pub(super) enum Message {
     /// Of the objects.
     Update(Update),
-    /// The server does not answer (any more), or does again.
-    Trouble(Option<String>),
+    /// The server does not answer (any more) what is asked of this kind, or does again.
+    Trouble(Kind, Option<String>),
     /// It will not answer.
     Denied(Error),
 }
@@ -143,7 +143,7 @@ pub(super) async fn follow(
                     let _ = to.send(Message::Denied(error)).await;
                     return;
                 }
-                if again && to.send(Message::Trouble(Some(error.to_string()))).await.is_err() {
+                if again && to.send(Message::Trouble(source.kind, Some(error.to_string()))).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(RIGHTS / 3).await;
@@ -170,7 +170,7 @@ pub(super) async fn follow(
         let mut rest = if message.is_none() && begun.elapsed() > SHORT { Duration::ZERO } else { pause };
         if let Some((text, after)) = message {
             rest = after.map_or(pause, |after| after.clamp(pause, PAUSE.1));
-            if to.send(Message::Trouble(Some(text))).await.is_err() {
+            if to.send(Message::Trouble(source.kind, Some(text))).await.is_err() {
                 return;
             }
         }
@@ -253,7 +253,7 @@ async fn list(api: &Api, source: &Source, to: &mpsc::Sender<Message>) -> Result<
         let mut found = Vec::new();
         items
             .feed(&bytes, |item| {
-                found.push(object(source.kind, item)?);
+                found.push(object(source.kind, item, Shape::Item)?);
                 Ok(())
             })
             .map_err(garbage)?;
@@ -263,7 +263,7 @@ async fn list(api: &Api, source: &Source, to: &mpsc::Sender<Message>) -> Result<
     }
     let bare: Bare = serde_json::from_slice(items.around()).map_err(|error| garbage(error.to_string()))?;
     tell(to, Update::Done(source.kind)).await?;
-    let _ = to.send(Message::Trouble(None)).await;
+    let _ = to.send(Message::Trouble(source.kind, None)).await;
     Ok(bare.metadata.resource_version)
 }
 
@@ -281,7 +281,7 @@ async fn watch(
     if initial {
         tell(to, Update::Begin(source.kind)).await?;
     } else {
-        let _ = to.send(Message::Trouble(None)).await;
+        let _ = to.send(Message::Trouble(source.kind, None)).await;
     }
     let silence = match source.kind {
         // Not cached by the server: no bookmarks. Should their connection die, only words are missing.

@@ -1,5 +1,6 @@
 //! Small images for the nodes to pull, made of a file or two and pushed by plain HTTP, without the code under test.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -9,6 +10,7 @@ use perijove_oci::Digest;
 use serde_json::json;
 
 use super::programs;
+use crate::packages::noise;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -75,16 +77,8 @@ impl TestImage {
     }
 
     /// With a file more, of so many bytes that do not compress; another `seed` makes others.
-    pub fn with_ballast(mut self, bytes: usize, seed: u32) -> Self {
-        // A generator of George Marsaglia (xorshift64): the same bytes each time.
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(seed);
-        let words = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        });
-        self.files.push(("srv/ballast".to_owned(), words.flatten().take(bytes).collect()));
+    pub fn with_ballast(mut self, bytes: usize, seed: impl Display) -> Self {
+        self.files.push(("srv/ballast".to_owned(), noise(&seed.to_string(), bytes)));
         self
     }
 

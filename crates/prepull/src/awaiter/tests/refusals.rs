@@ -111,9 +111,12 @@ fn the_latest_refusal_counts_and_none_twice() {
 fn nothing_is_refused_for_good_while_the_server_is_away() {
     let mut scene = Scene::of(3);
     scene.sees(Kind::Events, &refused(CLASS), 1);
-    scene.observed.trouble = Some("connection refused".to_owned());
+    scene.observed.troubled(Kind::Pods, Some("connection refused".to_owned()));
+    // What another stream hears is no word on this one.
+    scene.observed.troubled(Kind::Events, Some("connection refused".to_owned()));
+    scene.observed.troubled(Kind::Events, None);
     assert!(matches!(scene.judged(60).decision, Decision::Wait(_)));
-    scene.observed.trouble = None;
+    scene.observed.troubled(Kind::Pods, None);
     assert_eq!(scene.judged(60).decision, Decision::Failed);
 }
 
