@@ -51,12 +51,22 @@ def middle(values):
     return statistics.median(values) if number(values[0]) is not None else values[-1]
 
 
+def ratios(ours, theirs):
+    """Ours by the peer's; of times the CPU's in brackets."""
+    pairs = zip(*(value if isinstance(value, tuple) else (number(value),) for value in (ours, theirs)))
+    parts = [figure(mine / other) for mine, other in pairs if mine is not None and other]
+    return "" if not parts else f"**{parts[0]}**" + "".join(f" ({part})" for part in parts[1:])
+
+
+def is_met(row, ours):
+    if isinstance(row.limit, str):
+        return ours.startswith(row.limit)
+    return number(ours) <= row.limit
+
+
 def line(row, ours, theirs):
-    mine, other = number(ours), number(theirs)
-    ratio = f"**{figure(mine / other)}**" if mine is not None and other else ""
-    met = ""
-    if row.limit is not None and mine is not None:
-        met = ": met" if mine <= row.limit else ": MISSED"
+    ratio = ratios(ours, theirs) if theirs is not None else ""
+    met = "" if row.limit is None else ": met" if is_met(row, ours) else ": MISSED"
     return f"| {row.what} | {ratio} | {cell(ours, row.unit)} | {cell(theirs, row.unit)} | {row.goal}{met} |"
 
 
@@ -91,7 +101,7 @@ def main():
         bench = rows.Bench(Path(scratch), options.perijove.resolve(), images, not reason, options.runs, options.base)
         try:
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; buildah {peers.version()}\n")
-            print("| | ours / buildah | Perijove | buildah | goal |\n|---|---:|---:|---:|---|")
+            print("| | ours / buildah (CPU) | Perijove | buildah | goal |\n|---|---:|---:|---:|---|")
             for name in wanted:
                 row = rows.ROWS[name]
                 print(f"{name}: load {os.getloadavg()[0]:.1f}", file=sys.stderr)

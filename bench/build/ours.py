@@ -61,12 +61,43 @@ class Registry:
         self.process.wait()
 
 
-def demo(perijove, runtime):
-    """Runs the demo until its login page is there. Gives seconds to the page from the container's start, and in all."""
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [perijove.binary, "demo", "--port", str(port), "--runtime", runtime, "--format", "json"]
+        return free.getsockname()[1]
+
+
+def make_demo(folder):
+    """Runs `make demo` in a clone of this repository with empty caches, cargo's included. Gives the seconds to the
+    login page."""
+    run("git", "clone", "--quiet", ROOT, folder / "perijove")
+    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    (folder / "cargo").mkdir()
+    for settings in [entry for name in ("config.toml", "credentials.toml") if (entry := cargo / name).exists()]:
+        shutil.copy(settings, folder / "cargo")
+    env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "CARGO_HOME": str(folder / "cargo")}
+    env.pop("CARGO_TARGET_DIR", None)
+    said = folder / "make.log"
+    with open(said, "w") as log:
+        begin = time.perf_counter()
+        command = ["make", "demo", f"PORT={free_port()}"]
+        # A group of its own: Ctrl-C reaches all of it, as on a terminal.
+        process = subprocess.Popen(command, cwd=folder / "perijove", env=env, stdout=log, stderr=log, process_group=0)
+        try:
+            while "is ready at" not in said.read_text():
+                if process.poll() is not None:
+                    sys.exit(f"make demo ended:\n{said.read_text()[-4000:]}")
+                time.sleep(0.1)
+            total = time.perf_counter() - begin
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait()
+    return total
+
+
+def demo(perijove, runtime):
+    """Runs the demo until its login page is there. Gives seconds to the page from the container's start, and in all."""
+    command = [perijove.binary, "demo", "--port", str(free_port()), "--runtime", runtime, "--format", "json"]
     said = perijove.folder / "demo.log"
     with open(said, "w") as log:
         begin = time.perf_counter()
