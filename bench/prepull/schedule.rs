@@ -79,7 +79,7 @@ pub struct Plan {
 pub fn plan(seed: u64, run: u64) -> Plan {
     let mut random = Rng::with_seed(Rng::with_seed(seed).u64(..) ^ run);
     let all = Fault::ALL.map(|(_, fault)| (fault, scenario(fault)));
-    let mut at = random.u64(..all.iter().map(|(_, scenario)| scenario.weight).sum());
+    let mut at = random.u64(..all.iter().map(|(_, scenario)| scenario.weight).sum::<u64>());
     let chosen = all.into_iter().find(|(_, scenario)| {
         let here = at < scenario.weight;
         at = at.saturating_sub(scenario.weight);
