@@ -72,6 +72,7 @@ const MEGABYTE: u64 = 1 << 20;
 
 /// A node that is told to keep more of its disk free than usual, until the value goes.
 struct Collector<'n, 'c> {
+    hub: &'n Hub<'c>,
     node: &'n Node<'c>,
     wanted: u64,
 }
@@ -79,42 +80,56 @@ struct Collector<'n, 'c> {
 impl<'n, 'c> Collector<'n, 'c> {
     /// There is room at first: a kubelet that starts with too little takes none of its own pods back. Of images it knows
     /// the age since it looked last, which it does when it starts: only those that are there can go.
-    fn new(node: &'n Node<'c>) -> Self {
-        let wanted = free(node) - 500 * MEGABYTE;
+    fn new(hub: &'n Hub<'c>, node: &'n Node<'c>) -> Self {
+        let wanted = node.free_bytes() - 500 * MEGABYTE;
         node.configure(Some(&json!({
             "evictionHard": {"nodefs.available": wanted.to_string()},
             // The usual age at which an image may go is two minutes.
             "imageMinimumGCAge": "1s",
         })));
-        Collector { node, wanted }
+        Collector { hub, node, wanted }
     }
 
-    fn filling(&self) -> String {
-        self.node.disk().join("filling").display().to_string()
-    }
-
-    /// Fills the disk, so that 20 MB of images have to go.
+    /// A user's pod fills the disk, so that 60 MB of images have to go. A kubelet on a busy machine may not see at once
+    /// that it has won them, and evicts a pod as well: whoever uses more of the disk than was asked for, which the
+    /// pullers do not.
     fn collect(&self) {
-        let bytes = free(self.node) - self.wanted + 20 * MEGABYTE;
-        self.node.run(&["fallocate", "-l", &bytes.to_string(), &self.filling()]).text();
+        let shell = self.hub.cluster.push(&TestImage::shell(), "kept/shell", "1");
+        let bytes = self.node.free_bytes() - self.wanted + 60 * MEGABYTE;
+        let fill = format!("head -c {bytes} /dev/zero >/filling/zeros; exec sleep 3600");
+        self.hub.namespace.apply(&json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "filling"},
+            "spec": {
+                "nodeName": self.node.name(),
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": false,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "main",
+                    "image": shell,
+                    "command": ["/bin/busybox", "sh", "-c", fill],
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [{"name": "filling", "mountPath": "/filling"}],
+                }],
+                "volumes": [{"name": "filling", "emptyDir": {}}],
+            },
+        }));
     }
 }
 
 impl Drop for Collector<'_, '_> {
     fn drop(&mut self) {
-        self.node.run(&["rm", "-f", &self.filling()]);
+        self.hub.namespace.kubectl(&["delete", "pod", "filling", "--ignore-not-found"]);
         self.node.configure(None);
         if !std::thread::panicking() {
             self.node.wait_for("DiskPressure", "False");
             self.node.wait_until_ready();
         }
     }
-}
-
-/// Bytes that are free on a node's disk.
-fn free(node: &Node<'_>) -> u64 {
-    let said = node.run(&["df", "--output=avail", "-B1", &node.disk().display().to_string()]).text();
-    said.lines().last().unwrap().trim().parse().unwrap()
 }
 
 fn a_kept_image_stays_and_one_let_go_goes(test: &str, version: Version) {
@@ -125,7 +140,7 @@ fn a_kept_image_stays_and_one_let_go_goes(test: &str, version: Version) {
     let new = cluster.push(&TestImage::data("new").with_ballast(20 << 20, 62), "kept/new", "1");
     worked(&hub.upgraded(&old, ALONE));
     let first = wait_until_kept(&hub, &old, 3);
-    let collector = Collector::new(&node);
+    let collector = Collector::new(&hub, &node);
     worked(&hub.upgraded(&new, ALONE));
     let kept = wait_until_kept(&hub, &new, 3);
     assert_ne!(first, kept);

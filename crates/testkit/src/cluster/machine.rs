@@ -25,6 +25,12 @@ impl Node<'_> {
         self.spec.disk()
     }
 
+    /// Bytes that are free on its disk.
+    pub fn free_bytes(&self) -> u64 {
+        let said = self.run(&["df", "--output=avail", "-B1", &self.disk().display().to_string()]).text();
+        said.lines().last().unwrap().trim().parse().unwrap()
+    }
+
     /// Power on or off: off ends everything in it, at once; its disk stays.
     pub fn power(&self, on: bool) {
         order(&self.cluster.facts.spec.socket("plane"), &Order::Node { number: self.spec.number, on });

@@ -230,8 +230,9 @@ impl Fault {
                 let image = test_image(cluster, |n| TestImage::pause().with_ballast(60 << 20, n));
                 // There, and not in use.
                 drop(pods::start_for(cluster, place, "puller", &image));
-                // A little less room than the kubelet is told to keep: the unused image is enough to make it.
-                let wanted = free_bytes(&node) + (20 << 20);
+                // Less room than the kubelet is told to keep: the unused image, of twice as much with what it was
+                // unpacked from, is enough to make it.
+                let wanted = node.free_bytes() + (60 << 20);
                 // The usual age at which an image may go is two minutes.
                 node.configure(Some(&json!({
                     "evictionHard": {"nodefs.available": wanted.to_string()},
@@ -328,13 +329,8 @@ fn filling(node: &Node) -> String {
 
 /// Leaves ten megabytes: a disk without a single byte stops containerd itself.
 fn fill(node: &Node) {
-    let bytes = free_bytes(node).saturating_sub(10 << 20);
+    let bytes = node.free_bytes().saturating_sub(10 << 20);
     node.run(&["fallocate", "-l", &bytes.to_string(), &filling(node)]).text();
-}
-
-fn free_bytes(node: &Node) -> u64 {
-    let said = node.run(&["df", "--output=avail", "-B1", &node.disk().display().to_string()]).text();
-    said.lines().last().unwrap().trim().parse().unwrap()
 }
 
 /// How long the image of [`Fault::SlowRegistry`] takes at least.
