@@ -119,7 +119,7 @@ fn faults_of_nodes_and_control_plane() {
         drop(broken);
         for node in cluster.nodes() {
             node.wait_until_ready();
-            assert_eq!(node.condition("DiskPressure").as_deref(), Some("False"), "{name}: {}", node.name());
+            node.wait_for("DiskPressure", "False");
         }
         assert_eq!(cluster.get(&["nodes"])["items"].as_array().unwrap().len(), 3, "{name}");
         println!("{name}: seen after {seen:.1?}, healed after {:.1?}", start.elapsed());
