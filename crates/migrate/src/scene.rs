@@ -121,6 +121,11 @@ pub fn findings(scene: &Scene, used: &Use) -> Vec<Finding> {
     all
 }
 
+/// Says of a finding why it is left to a person.
+pub fn by_hand(finding: &mut Finding, obstacle: Obstacle) {
+    finding.instead.push_str(&format!(" (by hand: {obstacle})"));
+}
+
 fn write_edits(write: &Write, name: &str, tag: &str) -> Vec<Edit> {
     match write {
         Write::Whole(span) => vec![Edit::new(span.clone(), format!("{name}{tag}"))],

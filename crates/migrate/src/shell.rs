@@ -141,9 +141,132 @@ pub fn commands(text: &str, escape: char) -> Vec<Command> {
     reader.commands
 }
 
+/// Whether a program reads commands.
+pub fn is_shell(program: &str) -> bool {
+    ["sh", "bash", "dash", "ash", "zsh", "ksh"].contains(&program)
+}
+
+/// Words of the grammar that stand before a command.
+const GRAMMAR: [&str; 10] = ["if", "elif", "then", "else", "while", "until", "do", "!", "{", "("];
+/// Programs that run the command behind them.
+const RUNNERS: [&str; 12] = [
+    "sudo",
+    "env",
+    "exec",
+    "time",
+    "nohup",
+    "nice",
+    "command",
+    "xargs",
+    "gosu",
+    "su-exec",
+    "timeout",
+    "dumb-init",
+];
+/// Their flags with a value.
+const VALUES: [&str; 8] = ["-u", "-g", "-h", "-n", "-P", "-k", "-s", "-I"];
+
+/// The words of a command without what stands before it: `sudo`, variables set for it, the shell's grammar.
+pub fn itself(words: &[String]) -> Vec<String> {
+    let mut words: Vec<String> = words.to_vec();
+    if let Some(first) = words.first_mut() {
+        *first = first.trim_start_matches(['(', '{']).to_owned();
+    }
+    if let Some(last) = words.last_mut().filter(|last| !last.contains('(')) {
+        *last = last.trim_end_matches(')').to_owned();
+    }
+    let mut rest = words.as_slice();
+    while let Some((first, behind)) = rest.split_first() {
+        let name = first.rsplit('/').next().unwrap_or(first);
+        let set = first.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        });
+        if first.is_empty() || set || GRAMMAR.contains(&first.as_str()) {
+            rest = behind;
+        } else if RUNNERS.contains(&name) {
+            rest = behind_flags(behind);
+            if matches!(name, "gosu" | "su-exec" | "timeout") {
+                rest = rest.get(1..).unwrap_or(&[]);
+            }
+        } else if ["conda", "mamba", "micromamba"].contains(&name)
+            && behind.first().is_some_and(|w| w == "run")
+        {
+            rest = behind_flags(&behind[1..]);
+        } else {
+            break;
+        }
+    }
+    rest.to_vec()
+}
+
+fn behind_flags(mut words: &[String]) -> &[String] {
+    while let Some((flag, rest)) = words.split_first().filter(|(word, _)| word.starts_with('-')) {
+        let value = VALUES.contains(&flag.as_str()) || flag == "-p" || flag == "--name" || flag == "--prefix";
+        words = if value { rest.get(1..).unwrap_or(&[]) } else { rest };
+    }
+    words
+}
+
+/// Every command of `text` without what stands before it, with its place; also those that a shell is given as a
+/// word (`bash -c "…"`), at the place of that shell.
+pub fn programs(text: &str, escape: char) -> Vec<(Vec<String>, Range<usize>)> {
+    let mut all = Vec::new();
+    for command in commands(text, escape) {
+        all.extend(inner(itself(&command.words), 0).into_iter().map(|words| (words, command.span.clone())));
+    }
+    all
+}
+
+/// A command, and what it gives a shell to read.
+pub fn inner(words: Vec<String>, depth: usize) -> Vec<Vec<String>> {
+    let program = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word));
+    let said = match program {
+        "eval" => Some(words[1..].join(" ")),
+        "su" | "runuser" => {
+            words.iter().position(|word| word == "-c").and_then(|at| words.get(at + 1)).cloned()
+        }
+        shell if is_shell(shell) => {
+            let given =
+                |word: &String| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c');
+            words.iter().position(given).and_then(|at| words.get(at + 1)).cloned()
+        }
+        _ => None,
+    };
+    match said {
+        // Nobody writes more shells inside each other.
+        Some(text) if depth < 4 => {
+            let inside = commands(&text, '\\');
+            inside.iter().flat_map(|command| inner(itself(&command.words), depth + 1)).collect()
+        }
+        _ => vec![words],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_before_a_command() {
+        for (text, says) in [
+            ("PIP_NO_CACHE_DIR=1 pip install x", vec!["pip install x"]),
+            ("sudo -H -u root pip install x", vec!["pip install x"]),
+            ("env A=b sudo -E A=b pip install x", vec!["pip install x"]),
+            ("if a; then pip install x; fi", vec!["a", "pip install x", "fi"]),
+            ("(cd x && pip install y)", vec!["cd x", "pip install y"]),
+            ("{ a; }", vec!["a", "}"]),
+            ("bash -lc 'a && sudo b c'", vec!["a", "b c"]),
+            ("su - ada -c \"pip install x\"", vec!["pip install x"]),
+            ("bash -c \"sh -c 'a b'\"", vec!["a b"]),
+            ("conda run -n base pip install x", vec!["pip install x"]),
+            ("cat x | xargs -n 1 pip install", vec!["cat x", "pip install"]),
+            ("gosu ada timeout 10 a", vec!["a"]),
+            ("bash start.sh", vec!["bash start.sh"]),
+        ] {
+            let all: Vec<String> = programs(text, '\\').iter().map(|(words, _)| words.join(" ")).collect();
+            assert_eq!(all, says, "{text}");
+        }
+    }
 
     #[test]
     fn commands_are_words_in_a_row() {

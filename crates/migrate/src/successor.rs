@@ -34,6 +34,12 @@ impl Successors {
         if image.is_hub() { self.hub(version) } else { self.singleuser(version) }
     }
 
+    /// Whether users get an image of docker-stacks.
+    pub fn is_stacks(&self) -> bool {
+        let name = self.singleuser.as_deref().map(|wanted| split(wanted).0);
+        name.is_none_or(|name| name.contains("/jupyter/"))
+    }
+
     fn hub(&self, version: &Version) -> Successor {
         let name = format!("{}/hub", self.registry.as_deref().unwrap_or(REGISTRY));
         let tag = match version {

@@ -32,6 +32,11 @@ impl Expanded {
         }
     }
 
+    /// Whether any of it was written within `range` of the file.
+    pub fn touches(&self, range: &Range<usize>) -> bool {
+        self.places.iter().flatten().any(|place| range.contains(place))
+    }
+
     /// The bytes in the file that a part of the text was written with, if they lie in one piece.
     pub fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
         let places = self.places.get(part)?;
@@ -43,13 +48,23 @@ impl Expanded {
 
 /// `text`, which stands at `offset` unless it was unescaped, with its variables put in.
 pub fn expand(text: &str, offset: Option<usize>, arguments: &Arguments) -> Expanded {
+    expand_at(text, offset, arguments, 0)
+}
+
+/// Defaults inside each other that are read.
+const DEPTH: usize = 64;
+
+fn expand_at(text: &str, offset: Option<usize>, arguments: &Arguments, depth: usize) -> Expanded {
+    if depth > DEPTH {
+        return Expanded::literal(text, offset);
+    }
     let mut out = Expanded::default();
     let mut at = 0;
     let literal =
         |range: Range<usize>| Expanded::literal(&text[range.clone()], offset.map(|o| o + range.start));
     while let Some(dollar) = text[at..].find('$').map(|found| found + at) {
         out.push(&literal(at..dollar));
-        let (end, value) = variable(text, dollar, offset, arguments);
+        let (end, value) = variable(text, dollar, offset, arguments, depth);
         out.push(&value.unwrap_or_else(|| literal(dollar..end)));
         at = end;
     }
@@ -63,6 +78,7 @@ fn variable(
     dollar: usize,
     offset: Option<usize>,
     arguments: &Arguments,
+    depth: usize,
 ) -> (usize, Option<Expanded>) {
     let rest = &text[dollar + 1..];
     let name_end =
@@ -71,18 +87,34 @@ fn variable(
         let length = name_end(rest);
         return (dollar + 1 + length, arguments.get(&rest[..length]).cloned());
     };
-    let Some(close) = inner.find('}') else { return (text.len(), None) };
+    let Some(close) = closing(inner) else { return (text.len(), None) };
     let end = dollar + 2 + close + 1;
     let inside = &inner[..close];
     let (name, rest) = inside.split_at(name_end(inside));
     let set = arguments.get(name).cloned();
-    let default = |word: &str| Expanded::literal(word, offset.map(|o| o + end - 1 - word.len()));
+    // A default may hold variables itself: `${A:-${B:-word}}`.
+    let default =
+        |word: &str| expand_at(word, offset.map(|o| o + end - 1 - word.len()), arguments, depth + 1);
     let value = match (rest, rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'))) {
         ("", _) => set,
         (_, Some(word)) => Some(set.filter(|set| !set.value.is_empty()).unwrap_or_else(|| default(word))),
         _ => None,
     };
     (end, value)
+}
+
+/// Where the brace that was opened before `text` is closed.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' if text[..at].ends_with('$') => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// `NAME=word NAME2="two words"` as ARG and ENV have them; ENV also has `NAME the rest`.
@@ -171,6 +203,10 @@ mod tests {
             ("${A:-d}", "jupyterhub"),
             ("${N}:$M", "${N}:$M"),
             ("${A:+x}", "${A:+x}"),
+            ("${N:-${M:-d/e:1}}:2", "d/e:1:2"),
+            ("${N:-${A}/e}", "jupyterhub/e"),
+            ("${N-${A}}", "jupyterhub"),
+            ("${N:-${M}", "${N:-${M}"),
             ("${A", "${A"),
             ("$", "$"),
         ] {
@@ -178,6 +214,18 @@ mod tests {
         }
         let env = assignments("PATH /a b:$A", None, &arguments, true);
         assert_eq!(env[0].1.as_ref().unwrap().value, "/a b:jupyterhub");
+    }
+
+    #[test]
+    fn defaults_inside_each_other_keep_their_places() {
+        let text = "${N:-${M:-d/e:1}}";
+        let expanded = expand(text, Some(0), &Arguments::new());
+        assert_eq!(expanded.place(0..5).map(|at| &text[at]), Some("d/e:1"));
+        // Deeper than anybody writes, and it still ends.
+        let endless = format!("{}x{}", "${N:-".repeat(4_000), "}".repeat(4_000));
+        assert!(expand(&endless, Some(0), &Arguments::new()).value.len() > 4_000);
+        let deep = format!("{}x{}", "${N:-".repeat(40), "}".repeat(40));
+        assert_eq!(expand(&deep, Some(0), &Arguments::new()).value, "x");
     }
 
     #[test]

@@ -1,41 +1,88 @@
 //! Dockerfiles: stages, what each stands on with build arguments put in, and what they do on a retired image.
 
 mod expand;
+mod files;
+mod habits;
+mod heredoc;
 pub mod pip;
 mod stages;
 
 use std::ops::Range;
 
-use parse_dockerfile::{Command, Instruction};
+use parse_dockerfile::Instruction;
 
 use crate::finding::{Edit, Finding};
 use crate::image::{self, Found, Retired, Version};
 use crate::rules::Rule;
 use crate::scene::{self, BUILT_ON, Obstacle, Scene, Use, Write};
-use crate::shell;
 use crate::{Error, Tree};
 pub use expand::{Arguments, Expanded, assignments, expand};
-pub use stages::{Base, Dockerfile, Stage, masked};
+use habits::Habits;
+pub use habits::shell_texts;
+pub use heredoc::Masked;
+pub use stages::{Base, Dockerfile, Stage};
+
+/// What continues a line is said in the text itself.
+pub fn masked(text: &str) -> Masked<'_> {
+    heredoc::masked(text, stages::escape(text))
+}
 
 /// The findings of the Dockerfile at `path`.
 pub fn read(path: &str, text: &str, scene: &Scene, tree: &dyn Tree) -> Result<Vec<Finding>, Error> {
-    let text = &*masked(text);
-    let file = Dockerfile::parse(text)?;
+    let masked = masked(text);
+    let file = Dockerfile::parse(&masked)?;
     let mut found = Vec::new();
+    let mut of_stages = Vec::new();
     for (number, stage) in file.stages.iter().enumerate() {
+        let start = found.len();
         if let Base::Image(value) = &stage.base {
             found.extend(from(&file, number, stage, value, text, scene));
         }
-        let retired = file.retired(number);
+        of_stages.push(start..found.len());
         for instruction in &stage.instructions {
             found.extend(copied(&file, instruction, scene));
-            if let Some(image) = retired {
-                found.extend(habits(path, &file, image, instruction, scene, tree));
+        }
+    }
+    shared(&file, &of_stages, &mut found);
+    found.extend(Habits::new(path, &file, scene, tree).read());
+    Ok(found)
+}
+
+/// An ARG that several stages stand on is written where all of them allow it: else one stage's edit would change
+/// what another stands on.
+fn shared(file: &Dockerfile<'_>, of_stages: &[Range<usize>], found: &mut [Finding]) {
+    // One that is given up may have been what another relied on.
+    for _ in 0..=of_stages.len() {
+        let mut given_up = Vec::new();
+        for (number, range) in of_stages.iter().enumerate() {
+            let others = || file.stages.iter().zip(of_stages).enumerate().filter(|(at, _)| *at != number);
+            let refused = |edit: &Edit| {
+                others().any(|(_, (stage, theirs))| match &stage.base {
+                    Base::Image(value) if edit.start < edit.end && value.touches(&(edit.start..edit.end)) => {
+                        !found[theirs.clone()].iter().any(|finding| finding.edits.contains(edit))
+                    }
+                    _ => false,
+                })
+            };
+            if found[range.clone()].iter().flat_map(|finding| &finding.edits).any(refused) {
+                given_up.push(range.clone());
+            }
+        }
+        if given_up.is_empty() {
+            return;
+        }
+        for finding in given_up.into_iter().flat_map(|range| range) {
+            let finding = &mut found[finding];
+            if !finding.edits.is_empty() {
+                finding.edits.clear();
+                scene::by_hand(finding, SHARED);
             }
         }
     }
-    Ok(found)
 }
+
+/// The obstacle of an ARG that another stage needs as it is.
+const SHARED: Obstacle = "another stage stands on the same ARG, which cannot take the successor";
 
 /// What a FROM names.
 fn from(
@@ -47,7 +94,9 @@ fn from(
     scene: &Scene,
 ) -> Vec<Finding> {
     let Some(found) = image::whole(&value.value) else { return Vec::new() };
-    let obstacle = (found.image.is_hub() && !file.only_adds(number)).then_some(BUILT_ON);
+    // docker-stacks' images have what theirs had; the site's own may be as bare as its hub.
+    let alike = !found.image.is_hub() && scene.successors.is_stacks();
+    let obstacle = (!alike && !file.only_adds(number)).then_some(BUILT_ON);
     let used = use_of(value, &found, stage.from.image.span.clone(), obstacle);
     let mut all = scene::findings(scene, &used);
     if found.image == Retired::Onbuild {
@@ -117,7 +166,10 @@ fn copied(file: &Dockerfile<'_>, instruction: &Instruction<'_>, scene: &Scene) -
     };
     let mut all = Vec::new();
     for value in flags.iter().filter_map(|flag| flag.value.as_ref()) {
-        if file.stages.iter().any(|stage| stage.name.as_deref() == Some(&*value.value)) {
+        let names = |stage: &Stage<'_>| {
+            stage.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(&value.value))
+        };
+        if file.stages.iter().any(names) {
             continue;
         }
         let offset = (value.span.len() == value.value.len()).then_some(value.span.start);
@@ -132,77 +184,6 @@ fn copied(file: &Dockerfile<'_>, instruction: &Instruction<'_>, scene: &Scene) -
         }
     }
     all
-}
-
-/// The habits in one instruction of a stage that stands on `image`.
-fn habits(
-    path: &str,
-    file: &Dockerfile<'_>,
-    image: Retired,
-    instruction: &Instruction<'_>,
-    scene: &Scene,
-    tree: &dyn Tree,
-) -> Vec<Finding> {
-    let mut all = Vec::new();
-    if let Instruction::Onbuild(onbuild) = instruction {
-        let copies = matches!(&*onbuild.instruction, Instruction::Copy(_) | Instruction::Add(_));
-        if copies && image.is_hub() {
-            all.push(Finding {
-                rule: Rule::OnbuildCopy,
-                span: onbuild.onbuild.span.clone(),
-                image: None,
-                retired: None,
-                instead: "copy it in the image that has it, or put it into images/NAME/rootfs".to_owned(),
-                edits: Vec::new(),
-            });
-        }
-    }
-    if let Instruction::Run(run) = instruction {
-        for (text, offset) in shell_texts(run) {
-            for command in shell::commands(text, file.escape) {
-                let Some(pip) = pip::read(&command.words) else { continue };
-                let hashed = |name: &String| matches!(tree.look(path, name), crate::Entry::File(Some(text)) if text.contains("--hash="));
-                let locked = pip.hashes
-                    || (pip.names.is_empty() && pip.others.is_empty() && pip.files.iter().all(hashed));
-                if !locked {
-                    all.push(scene::unlocked(command.span.start + offset..command.span.end + offset));
-                }
-            }
-        }
-    }
-    if image.is_hub() && !scene.proxy_apart {
-        let span = match instruction {
-            Instruction::Run(run) => run.run.span.start..end_of(&run.arguments),
-            Instruction::Cmd(cmd) => cmd.cmd.span.start..end_of(&cmd.arguments),
-            Instruction::Entrypoint(entry) => entry.entrypoint.span.start..end_of(&entry.arguments),
-            _ => return all,
-        };
-        let word = "configurable-http-proxy";
-        if let Some(at) = file.text.get(span.clone()).and_then(|text| text.find(word)) {
-            let start = span.start + at;
-            all.push(scene::proxy_in_hub(start..start + word.len(), None));
-        }
-    }
-    all
-}
-
-/// The shell texts of a RUN, each with its offset in the file.
-pub fn shell_texts<'a>(run: &'a parse_dockerfile::RunInstruction<'_>) -> Vec<(&'a str, usize)> {
-    match &run.arguments {
-        Command::Shell(shell) if shell.value.trim().is_empty() => {
-            run.here_docs.iter().map(|doc| (&*doc.value, doc.span.start)).collect()
-        }
-        Command::Shell(shell) if run.here_docs.is_empty() => vec![(shell.value, shell.span.start)],
-        _ => Vec::new(),
-    }
-}
-
-fn end_of(command: &Command<'_>) -> usize {
-    match command {
-        Command::Exec(exec) => exec.span.end,
-        Command::Shell(shell) => shell.span.end,
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

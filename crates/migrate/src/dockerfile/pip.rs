@@ -15,6 +15,8 @@ pub struct Pip {
     pub others: Vec<String>,
     /// `--require-hashes`.
     pub hashes: bool,
+    /// Only the installers themselves were asked for.
+    pub nothing: bool,
 }
 
 /// Flags that change nothing about which packages come.
@@ -86,6 +88,14 @@ const CHANGES: [&str; 24] = [
 /// Installers themselves, which the image does without.
 const TOOLS: [&str; 5] = ["pip", "setuptools", "wheel", "uv", "pipenv"];
 
+impl Pip {
+    /// Whether hashes say what comes: `hashed` looks into a file of requirements.
+    pub fn is_locked(&self, hashed: impl Fn(&String) -> bool) -> bool {
+        let only_files = self.names.is_empty() && self.others.is_empty() && !self.files.is_empty();
+        self.hashes || self.nothing || (only_files && self.files.iter().all(hashed))
+    }
+}
+
 /// Reads a command's words; none where it installs nothing by pip.
 pub fn read(words: &[String]) -> Option<Pip> {
     let program = words.first()?.rsplit('/').next()?;
@@ -102,7 +112,7 @@ pub fn read(words: &[String]) -> Option<Pip> {
     if rest.next()? != "install" {
         return None;
     }
-    let mut pip = Pip::default();
+    let (mut pip, mut tools) = (Pip::default(), false);
     while let Some(word) = rest.next() {
         match word.as_str() {
             flag if QUIET.contains(&flag) => {}
@@ -120,13 +130,16 @@ pub fn read(words: &[String]) -> Option<Pip> {
             }
             name if is_requirement(name) => {
                 let upgrade = TOOLS.contains(&bare(name));
-                if !upgrade {
+                if upgrade {
+                    tools = true;
+                } else {
                     pip.names.push(name.to_owned());
                 }
             }
             other => pip.others.push(other.to_owned()),
         }
     }
+    pip.nothing = tools && pip.names.is_empty() && pip.files.is_empty() && pip.others.is_empty();
     Some(pip)
 }
 

@@ -1,13 +1,11 @@
 //! A Dockerfile as stages, each with what it stands on.
 
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use regex::Regex;
+use std::ops::Range;
 
 use parse_dockerfile::{Command, FromInstruction, Instruction, ParseIter};
 
 use super::expand::{Arguments, Expanded, assignments, expand};
+use super::heredoc::Masked;
 use crate::Error;
 use crate::image::{self, Retired};
 
@@ -36,7 +34,7 @@ pub struct Stage<'a> {
 /// A read Dockerfile.
 #[derive(Debug)]
 pub struct Dockerfile<'a> {
-    /// The file, without a byte order mark.
+    /// The file as it was written, without a byte order mark.
     pub text: &'a str,
     /// What continues a line: `# escape=`.
     pub escape: char,
@@ -44,11 +42,14 @@ pub struct Dockerfile<'a> {
     pub global: Arguments,
     /// The stages in order.
     pub stages: Vec<Stage<'a>>,
+    /// Here-documents that a shell reads, each with the place of its RUN.
+    pub scripts: &'a [(usize, Range<usize>)],
 }
 
 impl<'a> Dockerfile<'a> {
-    /// Reads `text`, which has no byte order mark and is [`masked`].
-    pub fn parse(text: &'a str) -> Result<Self, Error> {
+    /// Reads a text, which has no byte order mark.
+    pub fn parse(masked: &'a Masked<'a>) -> Result<Self, Error> {
+        let text = &*masked.text;
         let error = |e: parse_dockerfile::Error| {
             let words = e.to_string();
             // The parser repeats the place behind its words.
@@ -56,8 +57,13 @@ impl<'a> Dockerfile<'a> {
             Error::Dockerfile { line: e.line(), reason }
         };
         let instructions: ParseIter<'a> = parse_dockerfile::parse_iter(text).map_err(error)?;
-        let mut file =
-            Dockerfile { text, escape: escape(text), global: Arguments::new(), stages: Vec::new() };
+        let mut file = Dockerfile {
+            text: masked.whole,
+            escape: escape(text),
+            global: Arguments::new(),
+            stages: Vec::new(),
+            scripts: &masked.scripts,
+        };
         for instruction in instructions {
             match instruction.map_err(error)? {
                 Instruction::From(from) => file.stage(from),
@@ -123,17 +129,40 @@ impl<'a> Dockerfile<'a> {
             }
             true
         };
-        let name = self.stages[number].name.as_deref();
-        let copied_from = self.stages.iter().flat_map(|stage| &stage.instructions).any(|instruction| {
-            matches!(instruction, Instruction::Copy(copy) if copy.options.iter().any(|flag| {
-                flag.name.value == "from" && flag.value.as_ref().is_some_and(|v| {
-                    name == Some(&*v.value) || v.value.parse() == Ok(number)
+        // Files are taken by a stage's name in any case, or its number; a variable may be either.
+        let names = |value: &str| {
+            value.contains('$')
+                || self.stages.iter().enumerate().any(|(at, stage)| {
+                    let named = stage.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(value));
+                    (named || value.parse() == Ok(at)) && on(at)
                 })
-            }))
-        });
+        };
+        let mut instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        let copied_from = instructions.any(|instruction| sources(instruction).into_iter().any(names));
         let stages = self.stages.iter().enumerate().filter(|(at, _)| on(*at));
         !copied_from && stages.flat_map(|(_, stage)| &stage.instructions).all(adds)
     }
+}
+
+/// The images and stages that an instruction takes files from: `--from=`, and `--mount=…,from=`.
+fn sources<'a>(instruction: &'a Instruction<'_>) -> Vec<&'a str> {
+    let flags: &[parse_dockerfile::Flag<'_>] = match instruction {
+        Instruction::Copy(copy) => &copy.options,
+        Instruction::Add(add) => &add.options,
+        Instruction::Run(run) => &run.options,
+        Instruction::Onbuild(onbuild) => return sources(&onbuild.instruction),
+        _ => return Vec::new(),
+    };
+    let mut all = Vec::new();
+    for flag in flags {
+        let Some(value) = &flag.value else { continue };
+        match &*flag.name.value {
+            "from" => all.push(&*value.value),
+            "mount" => all.extend(value.value.split(',').filter_map(|pair| pair.strip_prefix("from="))),
+            _ => {}
+        }
+    }
+    all
 }
 
 fn adds(instruction: &Instruction<'_>) -> bool {
@@ -161,40 +190,8 @@ fn starts_hub(command: &Command<'_>) -> bool {
     }
 }
 
-/// The text with the bodies of here-documents that follow a command (`RUN python3 <<EOF`) turned into comments of the
-/// same length, for the parser knows only those that are all of a RUN.
-pub fn masked(text: &str) -> Cow<'_, str> {
-    static OPENS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r#"(?i)^\s*RUN\s+(?:--\S+\s+)*[^\s<-][^\n]*?(?:^|[^<])<<-?["']?([A-Za-z_]\w*)"#).ok()
-    });
-    let Some(opens) = OPENS.as_ref().filter(|_| text.contains("<<")) else { return Cow::Borrowed(text) };
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let mut out = String::with_capacity(text.len());
-    let (mut at, mut start) = (0, true);
-    while let Some(line) = lines.get(at) {
-        out.push_str(line);
-        at += 1;
-        // Another program's lines may look like instructions: only the start of one counts.
-        let continues = line.trim_end().ends_with(['\\', '`']);
-        let opened = opens.captures(line).filter(|_| start && !continues);
-        start = !continues;
-        let Some(word) = opened.and_then(|found| found.get(1)) else { continue };
-        let Some(length) = lines[at..].iter().position(|line| line.trim() == word.as_str()) else { continue };
-        for line in &lines[at..=at + length] {
-            let body = line.trim_end_matches(['\r', '\n']);
-            if !body.is_empty() {
-                out.push('#');
-                out.push_str(&" ".repeat(body.len() - 1));
-            }
-            out.push_str(&line[body.len()..]);
-        }
-        at += length + 1;
-    }
-    Cow::Owned(out)
-}
-
 /// `# escape=` among the parser directives, which stand before all else.
-fn escape(text: &str) -> char {
+pub fn escape(text: &str) -> char {
     let directives = text.lines().take_while(|line| line.trim_start().starts_with('#'));
     let said = directives.filter_map(|line| {
         let (name, value) = line.trim_start_matches(['#', ' ', '\t']).split_once('=')?;

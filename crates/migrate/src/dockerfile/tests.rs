@@ -159,8 +159,145 @@ fn what_is_sure_is_written() {
     }
 }
 
+/// Rows of `(text, fixed)`, where `fixed` is empty when nothing is sure.
+fn fixes(scene: &Scene, rows: &[(&str, &str)]) {
+    for (text, fixed) in rows {
+        let out = apply(text, &read("Dockerfile", text, scene, &Nothing).unwrap()).0;
+        assert_eq!(out, if fixed.is_empty() { *text } else { *fixed });
+    }
+}
+
+#[test]
+fn an_argument_is_written_where_all_its_stages_allow_it() {
+    let hub = "jupyterhub/jupyterhub";
+    let two =
+        |end: &str| format!("ARG BASE={hub}\nFROM ${{BASE}}:5.2.1 AS a\nCOPY x /y\nFROM ${{BASE}}{end}\n");
+    let fixed = two(":5.2.1 AS b\nCOPY x /y").replace(hub, "registry.example/team/hub");
+    let other = two(":5.3.0 AS b\nCOPY x /y");
+    let other_fixed = other.replace(hub, "registry.example/team/hub");
+    fixes(
+        &scene(true),
+        &[
+            (&two(":5.2.1 AS b\nCOPY x /y"), &fixed),
+            (&other, &other_fixed),
+            (&two(":5.2.1 AS b\nRUN pip install z"), ""),
+            (&two(":5.2.1\nRUN true"), ""),
+            (&two(":latest\nCOPY x /y"), ""),
+            (&two("-demo:5\nRUN true"), ""),
+            ("ARG O=jupyterhub\nFROM $O/jupyterhub:5.2.1\nFROM $O/x:1\n", ""),
+        ],
+    );
+    let text = two(":5.2.1 AS b\nRUN pip install z");
+    let found = read("Dockerfile", &text, &scene(true), &Nothing).unwrap();
+    assert!(found.iter().any(|f| f.instead.contains("another stage")), "{found:?}");
+}
+
+#[test]
+fn a_stage_that_files_are_taken_out_of_stays() {
+    let after =
+        |from: &str, rest: &str| format!("FROM {from} AS Base\nFROM Base AS b\nFROM scratch\n{rest}\n");
+    for (rest, sure) in [
+        ("COPY --from=base /x /y", false),
+        ("COPY --from=b /x /y", false),
+        ("COPY --from=B /x /y", false),
+        ("COPY --from=0 /x /y", false),
+        ("COPY --from=1 /x /y", false),
+        ("ADD --from=base /x /y", false),
+        ("RUN --mount=from=base,target=/b true", false),
+        ("RUN --mount=type=bind,source=/x,from=b,target=/b true", false),
+        ("ONBUILD COPY --from=base /x /y", false),
+        ("COPY --from=$STAGE /x /y", false),
+        ("COPY --from=busybox /x /y", true),
+        ("RUN --mount=type=cache,target=/b true", true),
+    ] {
+        let text = after("jupyterhub/jupyterhub:5.2.1", rest);
+        let fixed = text.replace("jupyterhub/jupyterhub", "registry.example/team/hub");
+        fixes(&scene(true), &[(text.as_str(), if sure { fixed.as_str() } else { "" })]);
+    }
+}
+
+/// What docker-stacks' images have, an image of the site's own may lack.
+#[test]
+fn a_lab_of_the_sites_own_may_be_bare() {
+    let mut own = scene(true);
+    own.successors.singleuser = Some("registry.example/team/lab:4.6.6-1".to_owned());
+    fixes(
+        &own,
+        &[
+            (
+                "FROM jupyterhub/singleuser:5.2.1\nCOPY a /b\n",
+                "FROM registry.example/team/lab:4.6.6-1\nCOPY a /b\n",
+            ),
+            ("FROM jupyterhub/singleuser:5.2.1\nRUN conda install x\n", ""),
+            ("FROM jupyterhub/singleuser:5.2.1 AS a\nFROM b\nCOPY --from=a /opt/conda /x\n", ""),
+        ],
+    );
+}
+
+/// The shapes in which people write `pip install`.
+#[test]
+fn installs_are_read_in_every_shape() {
+    struct Beside;
+    impl Tree for Beside {
+        fn look(&self, _: &str, below: &str) -> crate::Entry {
+            match below {
+                "locked.txt" | "reqs/locked.txt" => {
+                    crate::Entry::File(Some("a==1 --hash=sha256:00\n".into()))
+                }
+                "open.txt" => crate::Entry::File(Some("a==1\n".into())),
+                _ => crate::Entry::Nothing,
+            }
+        }
+    }
+    for (steps, found) in [
+        ("RUN PIP_NO_CACHE_DIR=1 pip install x", 1),
+        ("RUN sudo pip install x", 1),
+        ("RUN if a; then pip install x; fi", 1),
+        ("RUN [\"pip\",\"install\",\"x\"]", 1),
+        ("RUN [\"/bin/bash\",\"-c\",\"a && pip install x\"]", 1),
+        ("RUN bash -c 'pip install x'", 1),
+        ("RUN (cd /x; pip install x)", 1),
+        ("RUN for p in a b; do pip install $p; done", 1),
+        ("RUN bash <<EOF\npip install x\nEOF", 1),
+        ("RUN <<EOF\n#!/bin/bash\npip install x\nEOF", 1),
+        ("RUN <<EOF\n#!/usr/bin/env python3\npip install x\nEOF", 0),
+        ("RUN a && \\\n  cat >x <<EOF\npip install x\nEOF", 0),
+        ("RUN cat >x <<A && cat >y <<B\n1\nA\npip install x\nB", 0),
+        ("RUN cat x | xargs pip install", 1),
+        ("RUN echo pip install x", 0),
+        ("RUN pip install --upgrade pip", 0),
+        // What is locked is found where it was copied or mounted.
+        ("COPY locked.txt /tmp/\nRUN pip install -r /tmp/locked.txt", 0),
+        ("COPY open.txt /tmp/\nRUN pip install -r /tmp/open.txt", 1),
+        ("COPY locked.txt /tmp/r.txt\nRUN pip install -r /tmp/r.txt", 0),
+        ("COPY ./reqs /tmp/reqs/\nRUN pip install -r /tmp/reqs/locked.txt", 0),
+        ("WORKDIR /app\nCOPY . .\nRUN pip install -r reqs/locked.txt", 0),
+        ("COPY . /app\nRUN pip install -r /app/locked.txt", 0),
+        ("RUN --mount=type=bind,source=locked.txt,target=/tmp/r.txt pip install -r /tmp/r.txt", 0),
+        ("RUN --mount=type=bind,target=/src pip install -r /src/locked.txt", 0),
+        ("RUN --mount=type=bind,source=open.txt,target=/tmp/r.txt pip install -r /tmp/r.txt", 1),
+        ("RUN pip install -r locked.txt", 0),
+        ("RUN pip install -r /elsewhere/locked.txt", 1),
+    ] {
+        let text = format!("FROM jupyterhub/singleuser:5.2.1\n{steps}\n");
+        let all = read("Dockerfile", &text, &scene(true), &Beside).unwrap();
+        let installs = all.iter().filter(|finding| finding.rule == Rule::UnlockedInstall).count();
+        assert_eq!(installs, found, "{text}");
+        // The stage below has the files too.
+        let text = text.replacen("5.2.1\n", "5.2.1 AS a\n", 1).replace("\nRUN pip", "\nFROM A AS b\nRUN pip");
+        let all = read("Dockerfile", &text, &scene(true), &Beside).unwrap();
+        assert_eq!(all.iter().filter(|f| f.rule == Rule::UnlockedInstall).count(), found, "{text}");
+    }
+}
+
+#[test]
+fn defaults_inside_each_other_name_an_image() {
+    let text = "FROM ${BASE:-${HUB:-jupyterhub/jupyterhub:5.2.1}}\n";
+    assert_eq!(found(text, true), ["1:21 retired-image jupyterhub/jupyterhub:5.2.1"]);
+}
+
 #[test]
 fn errors_name_the_line() {
-    let error = Dockerfile::parse("FROM a\n\nNONSENSE b\n").unwrap_err();
+    let error = Dockerfile::parse(&masked("FROM a\n\nNONSENSE b\n")).unwrap_err();
     assert!(matches!(error, Error::Dockerfile { line: 3, .. }), "{error}");
 }

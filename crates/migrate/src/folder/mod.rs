@@ -67,8 +67,8 @@ pub fn plan(
     registry: Option<&str>,
 ) -> Result<Option<Folder>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let text = &*masked(text);
-    let Ok(file) = Dockerfile::parse(text) else { return Ok(None) };
+    let masked = masked(text);
+    let Ok(file) = Dockerfile::parse(&masked) else { return Ok(None) };
     let Some(last) = file.stages.len().checked_sub(1) else { return Ok(None) };
     let Some(image) = file.retired(last) else { return Ok(None) };
     let version = version(&file, last);

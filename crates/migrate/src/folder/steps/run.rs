@@ -13,10 +13,8 @@ impl Reader<'_, '_> {
             return self.leave(at, "shell that is more than a plain command");
         };
         // `DEBIAN_FRONTEND=noninteractive apt-get …`, `sudo …`
-        let leads = |word: &&String| *word == "sudo" || (word.contains('=') && !word.starts_with('-'));
-        let skip = words.iter().take_while(leads).count();
-        let words = &words[skip..];
-        if let Some(pip) = pip::read(words) {
+        let words = shell::itself(&words);
+        if let Some(pip) = pip::read(&words) {
             return self.pip(pip, at);
         }
         let name = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word));
