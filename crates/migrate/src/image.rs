@@ -139,7 +139,16 @@ fn starts_a_word(before: &str) -> bool {
     if schemes.iter().any(|scheme| before.ends_with(scheme)) {
         return true;
     }
-    !before.ends_with(|c: char| c.is_alphanumeric() || "_./@$}-".contains(c))
+    // `${NAME-word}`
+    if let Some(name) = before.strip_suffix('-') {
+        let name = name.rsplit("${").next().filter(|name| name.len() + 3 <= before.len());
+        return name.is_some_and(|name| {
+            before.ends_with(&format!("${{{name}-"))
+                && !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        });
+    }
+    !before.ends_with(|c: char| c.is_alphanumeric() || "_./@$}".contains(c))
 }
 
 fn ends_a_word(after: &str) -> bool {
@@ -170,6 +179,8 @@ mod tests {
             ("jupyterhub/jupyterhub:{{ .Values.tag }}", Some((Retired::Hub, Some("{{ .Values.tag }}")))),
             ("jupyterhub/singleuser:{version}", Some((Retired::Singleuser, Some("{version}")))),
             ("${HUB_IMAGE:-jupyterhub/jupyterhub:5}", Some((Retired::Hub, Some("5")))),
+            ("${HUB_IMAGE-jupyterhub/jupyterhub:5}", Some((Retired::Hub, Some("5")))),
+            ("x-jupyterhub/jupyterhub:5", None),
             (&format!("jupyterhub/jupyterhub:5{digest}"), Some((Retired::Hub, Some("5")))),
             (&format!("jupyterhub/singleuser{digest}"), Some((Retired::Singleuser, None))),
             // Other things

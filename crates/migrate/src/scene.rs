@@ -32,6 +32,9 @@ pub const BUILT_ON: Obstacle =
 /// The obstacle of a command that the hub image cannot run.
 pub const NEEDS_SHELL: Obstacle = "what is run there needs a shell or programs that the successor lacks";
 
+/// The obstacle of an image that a job's steps run in.
+pub const STEPS: Obstacle = "a job's steps run in it and need a shell, which the successor lacks";
+
 /// Where a retired image is named.
 #[derive(Clone, Debug)]
 pub struct Use {
@@ -62,6 +65,8 @@ pub enum Write {
         name: Range<usize>,
         /// The tag.
         tag: Range<usize>,
+        /// Whether the tag's text there says what type it is: YAML without quotes.
+        typed: bool,
     },
 }
 
@@ -131,18 +136,28 @@ fn write_edits(write: &Write, name: &str, tag: &str) -> Vec<Edit> {
         Write::Whole(span) => vec![Edit::new(span.clone(), format!("{name}{tag}"))],
         // A digest does not go where a tag stood.
         Write::Apart { .. } if !tag.starts_with(':') => Vec::new(),
-        Write::Apart { registry: None, name: at, tag: tag_at } => {
-            vec![Edit::new(at.clone(), name), Edit::new(tag_at.clone(), &tag[1..])]
+        Write::Apart { registry: None, name: at, tag: tag_at, typed } => {
+            vec![Edit::new(at.clone(), name), Edit::new(tag_at.clone(), tag_text(&tag[1..], *typed))]
         }
-        Write::Apart { registry: Some(registry), name: at, tag: tag_at } => match name.split_once('/') {
+        Write::Apart { registry: Some(registry), name: at, tag: tag_at, typed } => match name.split_once('/')
+        {
             Some((host, path)) if host.contains(['.', ':']) => vec![
                 Edit::new(registry.clone(), host),
                 Edit::new(at.clone(), path),
-                Edit::new(tag_at.clone(), &tag[1..]),
+                Edit::new(tag_at.clone(), tag_text(&tag[1..], *typed)),
             ],
             _ => Vec::new(),
         },
     }
+}
+
+/// A tag as YAML reads it back: 4.10 without quotes is the number 4.1, `on` is a truth, 2024-01-15 a day.
+fn tag_text(tag: &str, typed: bool) -> String {
+    let words = ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"];
+    let lower = tag.to_ascii_lowercase();
+    let word = tag.starts_with(|c: char| c.is_ascii_alphabetic()) && !words.contains(&lower.as_str());
+    let version = tag.matches('.').count() > 1 && tag.starts_with(|c: char| c.is_ascii_digit());
+    if typed && !word && !version { format!("\"{tag}\"") } else { tag.to_owned() }
 }
 
 /// The finding of a hub that starts its own proxy.
@@ -187,6 +202,24 @@ pub fn says_proxy_apart(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_stay_texts() {
+        for (tag, text) in [
+            ("4.10", "\"4.10\""),
+            ("4", "\"4\""),
+            ("2024-01-15", "\"2024-01-15\""),
+            ("1e3", "\"1e3\""),
+            ("on", "\"on\""),
+            ("5.2.1", "5.2.1"),
+            ("4.6.6-1", "4.6.6-1"),
+            ("hub-5.2.1", "hub-5.2.1"),
+            ("latest", "latest"),
+        ] {
+            assert_eq!(tag_text(tag, true), text);
+            assert_eq!(tag_text(tag, false), tag);
+        }
+    }
 
     #[test]
     fn signs_of_a_proxy_apart() {

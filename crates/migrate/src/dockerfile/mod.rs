@@ -71,7 +71,7 @@ fn shared(file: &Dockerfile<'_>, of_stages: &[Range<usize>], found: &mut [Findin
         if given_up.is_empty() {
             return;
         }
-        for finding in given_up.into_iter().flat_map(|range| range) {
+        for finding in given_up.into_iter().flatten() {
             let finding = &mut found[finding];
             if !finding.edits.is_empty() {
                 finding.edits.clear();
@@ -141,7 +141,7 @@ fn use_of(value: &Expanded, found: &Found, fallback: Range<usize>, obstacle: Opt
     let write = match (&whole, &name, tag_place) {
         (Some(whole), ..) => Some(Write::Whole(whole.clone())),
         (None, Some(name), Some(tag)) if stays => {
-            Some(Write::Apart { registry: None, name: name.clone(), tag })
+            Some(Write::Apart { registry: None, name: name.clone(), tag, typed: false })
         }
         _ => None,
     };

@@ -2,12 +2,12 @@
 
 use super::tree::{Node, Scalar};
 
-/// The keys from the root down.
+/// The keys from the root down, and the mappings that hold them.
 #[derive(Clone, Debug, Default)]
 pub struct Path<'a> {
     keys: Vec<String>,
-    /// The mapping or list around.
-    parent: Option<&'a Node>,
+    /// The mapping of each key.
+    maps: Vec<&'a Node>,
 }
 
 impl<'a> Path<'a> {
@@ -16,16 +16,12 @@ impl<'a> Path<'a> {
         Path::default()
     }
 
-    /// Below a key of `parent`.
-    pub fn key(&self, key: &str, parent: &'a Node) -> Path<'a> {
-        let mut keys = self.keys.clone();
-        keys.push(key.to_owned());
-        Path { keys, parent: Some(parent) }
-    }
-
-    /// Below a list.
-    pub fn item(&self, parent: &'a Node) -> Path<'a> {
-        Path { keys: self.keys.clone(), parent: Some(parent) }
+    /// Below a key of `map`.
+    pub fn key(&self, key: &str, map: &'a Node) -> Path<'a> {
+        let mut below = self.clone();
+        below.keys.push(key.to_owned());
+        below.maps.push(map);
+        below
     }
 
     /// The nearest key.
@@ -33,9 +29,32 @@ impl<'a> Path<'a> {
         self.keys.last().map_or("", String::as_str)
     }
 
+    /// The mapping of the nearest key.
+    pub fn map(&self) -> Option<&'a Node> {
+        self.maps.last().copied()
+    }
+
+    /// The path of the mapping around.
+    pub fn up(&self) -> Path<'a> {
+        let mut above = self.clone();
+        above.keys.pop();
+        above.maps.pop();
+        above
+    }
+
     /// Whether a key is among those above.
     pub fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|k| k == key)
+    }
+
+    /// How many keys stand above and here.
+    pub fn depth(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key at a depth, the root's being 0.
+    pub fn at(&self, depth: usize) -> &str {
+        self.keys.get(depth).map_or("", String::as_str)
     }
 
     /// Whether the nearest key says image.
@@ -50,9 +69,18 @@ impl<'a> Path<'a> {
             && above.is_some_and(|key| ["services", "hub", "containers"].contains(&key.as_str()))
     }
 
-    /// Whether the values around hold a key.
-    pub fn sibling(&self, key: &str) -> bool {
-        self.parent.is_some_and(|parent| parent.get(key).is_some())
+    /// Whether the image here is the name of what is built, not of what is used.
+    pub fn names_what_is_built(&self) -> bool {
+        let beside = |key: &str| self.map().is_some_and(|map| map.get(key).is_some());
+        match self.last() {
+            // Of a build in Compose, of docker/build-push-action, of a bake file.
+            "tags" => true,
+            "image" => beside("build") || (self.has("build") && self.has("artifacts")),
+            "name" => beside("build"),
+            // docker/metadata-action
+            "images" => self.has("with"),
+            _ => false,
+        }
     }
 }
 
@@ -70,12 +98,62 @@ pub fn is_image_variable(around: &Node) -> bool {
     around.get("value").is_some() && name.is_some_and(says_image)
 }
 
+/// Whether a key beside `key` holds another piece of the same image: its tag, digest or registry.
+pub fn has_pieces_beside(key: &str, around: &Node, pieces: &[&str]) -> bool {
+    let Node::Map(entries, _) = around else { return false };
+    let stem = stem(key);
+    entries.iter().filter_map(|(key, _)| key.text()).any(|other| {
+        let other = plain(other);
+        pieces.iter().filter_map(|piece| other.strip_suffix(piece)).any(|rest| {
+            let rest = rest.strip_suffix("image").unwrap_or(rest);
+            rest.is_empty() || rest == stem
+        })
+    })
+}
+
+/// What of a key does not say that it holds an image's name.
+fn stem(key: &str) -> String {
+    let mut stem = plain(key);
+    for end in ["name", "repository", "repo", "image"] {
+        stem = stem.strip_suffix(end).map(str::to_owned).unwrap_or(stem);
+    }
+    stem
+}
+
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase()
+}
+
 /// All texts below a node.
 pub fn texts(node: &Node) -> Vec<&Scalar> {
     match node {
         Node::Scalar(scalar) => vec![scalar],
-        Node::List(items) => items.iter().flat_map(texts).collect(),
-        Node::Map(entries) => entries.iter().flat_map(|(_, value)| texts(value)).collect(),
+        Node::List(items, _) => items.iter().flat_map(texts).collect(),
+        Node::Map(entries, _) => entries.iter().flat_map(|(_, value)| texts(value)).collect(),
         Node::Alias(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::parse;
+
+    #[test]
+    fn pieces_of_one_image_stand_beside_each_other() {
+        for (key, text, beside) in [
+            ("image", "tag: 1", true),
+            ("image", "imageTag: 1", true),
+            ("imageName", "image_tag: 1", true),
+            ("image", "digest: x", true),
+            ("hubImage", "hubTag: 1", true),
+            ("hub_image_name", "hub_image_tag: 1", true),
+            ("hubImage", "labTag: 1", false),
+            ("image", "tags: [a]", false),
+            ("image", "pullPolicy: Always", false),
+        ] {
+            let map = parse(&format!("{key}: x\n{text}\n")).unwrap().remove(0);
+            assert_eq!(has_pieces_beside(key, &map, &["tag", "digest", "registry"]), beside, "{key} {text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::finding::apply;
 use crate::successor::Successors;
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let successors = Successors {
         registry: Some("registry.example/team".to_owned()),
         singleuser: Some("quay.io/jupyter/base-notebook".to_owned()),
@@ -13,7 +13,7 @@ fn scene() -> Scene {
     Scene { successors, proxy_apart: true, hub_used: true }
 }
 
-fn rules(path: &str, text: &str) -> Vec<&'static str> {
+pub(super) fn rules(path: &str, text: &str) -> Vec<&'static str> {
     read(path, text, &scene()).unwrap().iter().map(|finding| finding.rule.id()).collect()
 }
 
@@ -145,6 +145,54 @@ fn keys_say_what_is_an_image() {
             "kustomization.yaml",
             "images:\n- name: jupyterhub/jupyterhub\n  newTag: 5.2.1\n",
             image,
+        ),
+        (
+            "what is built",
+            "compose.yml",
+            "services: {h: {build: ., image: 'jupyterhub/jupyterhub:5.2.1'}, i: {build: {tags: ['jupyterhub/jupyterhub:5.2.1']}}}\n",
+            vec![],
+        ),
+        (
+            "what is published",
+            ".github/workflows/a.yml",
+            "on: push\njobs:\n  t:\n    steps:\n    - uses: docker/metadata-action@v5\n      with: {images: 'jupyterhub/jupyterhub:5.2.1'}\n    - uses: docker/build-push-action@v6\n      with:\n        tags: |\n          jupyterhub/jupyterhub:5.2.1\n          jupyterhub/singleuser:5.2.1\n",
+            vec![],
+        ),
+        (
+            "a tag beside it",
+            "values.yaml",
+            "hub: {image: jupyterhub/singleuser, tag: 5.2.1}\nlab: {labImageName: jupyterhub/singleuser, labImageTag: 5.2.1}\n",
+            vec!["retired-image"; 2],
+        ),
+        (
+            "defaults without a colon",
+            "compose.yml",
+            "services: {h: {image: '${I-jupyterhub/jupyterhub:5.2.1}'}, j: {image: '${I:-${J:-jupyterhub/singleuser:5.2.1}}'}}\n",
+            vec!["retired-image"; 2],
+        ),
+        (
+            "pip beside an alias",
+            "compose.yml",
+            "x: &i jupyterhub/singleuser:5.2.1\nservices: {h: {image: *i, command: [pip, install, x]}}\n",
+            vec!["retired-image", "unlocked-install"],
+        ),
+        (
+            "pip beside pieces",
+            "values.yaml",
+            "hub:\n  image: {repository: jupyterhub/singleuser, tag: 5.2.1}\n  args: [sh, -c, pip install x]\n",
+            vec!["retired-image", "unlocked-install"],
+        ),
+        (
+            "the proxy beside pieces",
+            "values.yaml",
+            "hub:\n  image: {repository: jupyterhub/jupyterhub, tag: 5.2.1}\n  args: [sh, -c, configurable-http-proxy & jupyterhub]\n",
+            vec!["retired-image", "proxy-in-hub"],
+        ),
+        (
+            "a job's steps",
+            ".github/workflows/a.yml",
+            "on: push\njobs:\n  t:\n    container: {image: 'jupyterhub/singleuser:5.2.1'}\n    steps:\n    - run: |\n        echo\n        pip install x\n    - run: pip install --require-hashes -r x\n  u:\n    steps: [{run: pip install x}]\n",
+            vec!["unlocked-install", "retired-image"],
         ),
         (
             "pip",

@@ -14,10 +14,10 @@ const DEPTH: usize = 256;
 pub enum Node {
     /// Text.
     Scalar(Scalar),
-    /// Keys and values in order.
-    Map(Vec<(Node, Node)>),
-    /// Values in order.
-    List(Vec<Node>),
+    /// Keys and values in order, and the anchor's number.
+    Map(Vec<(Node, Node)>, usize),
+    /// Values in order, and the anchor's number.
+    List(Vec<Node>, usize),
     /// Another node, by the number of its anchor.
     Alias(usize),
 }
@@ -33,6 +33,8 @@ pub struct Scalar {
     pub literal: Option<Range<usize>>,
     /// Its anchor's number, 0 for none.
     pub anchor: usize,
+    /// Whether it has no quotes, so that its text says what type it is.
+    pub plain: bool,
 }
 
 impl Node {
@@ -47,15 +49,26 @@ impl Node {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match self {
-            Node::Map(entries) => entries.iter().find(|(k, _)| k.text() == Some(key)).map(|(_, value)| value),
+            Node::Map(entries, _) => {
+                entries.iter().find(|(k, _)| k.text() == Some(key)).map(|(_, value)| value)
+            }
             _ => None,
+        }
+    }
+
+    /// The number of its anchor, 0 for none.
+    pub fn anchor(&self) -> usize {
+        match self {
+            Node::Scalar(scalar) => scalar.anchor,
+            Node::Map(_, anchor) | Node::List(_, anchor) => *anchor,
+            Node::Alias(_) => 0,
         }
     }
 }
 
 enum Open {
-    Map(Vec<(Node, Node)>, Option<Node>),
-    List(Vec<Node>),
+    Map(Vec<(Node, Node)>, usize, Option<Node>),
+    List(Vec<Node>, usize),
 }
 
 /// Every document of `text`.
@@ -78,22 +91,23 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
                     return Err(Error::Deep { line: span.start.line(), limit: DEPTH });
                 }
                 open.push(match event {
-                    Event::MappingStart(..) => Open::Map(Vec::new(), None),
-                    _ => Open::List(Vec::new()),
+                    Event::MappingStart(anchor, ..) => Open::Map(Vec::new(), anchor, None),
+                    Event::SequenceStart(anchor, ..) => Open::List(Vec::new(), anchor),
+                    _ => continue,
                 });
                 None
             }
             Event::MappingEnd | Event::SequenceEnd => open.pop().map(|open| match open {
-                Open::Map(entries, _) => Node::Map(entries),
-                Open::List(items) => Node::List(items),
+                Open::Map(entries, anchor, _) => Node::Map(entries, anchor),
+                Open::List(items, anchor) => Node::List(items, anchor),
             }),
             _ => None,
         };
         let Some(node) = done else { continue };
         match open.last_mut() {
             None => documents.push(node),
-            Some(Open::List(items)) => items.push(node),
-            Some(Open::Map(entries, key)) => match key.take() {
+            Some(Open::List(items, _)) => items.push(node),
+            Some(Open::Map(entries, _, key)) => match key.take() {
                 None => *key = Some(node),
                 Some(key) => entries.push((key, node)),
             },
@@ -120,7 +134,7 @@ fn scalar(text: &str, value: String, span: Range<usize>, style: ScalarStyle, anc
             if style == ScalarStyle::Plain { rest.is_empty() } else { rest.starts_with(['\'', '"']) }
         })
         .map(|at| span.start + at..span.start + at + value.len());
-    Scalar { value, span, literal, anchor }
+    Scalar { value, span, literal, anchor, plain: style == ScalarStyle::Plain }
 }
 
 /// From characters, which the parser counts, to bytes.
@@ -147,11 +161,11 @@ mod tests {
     fn scalars(node: &Node, all: &mut Vec<Scalar>) {
         match node {
             Node::Scalar(scalar) => all.push(scalar.clone()),
-            Node::Map(entries) => entries.iter().for_each(|(k, v)| {
+            Node::Map(entries, _) => entries.iter().for_each(|(k, v)| {
                 scalars(k, all);
                 scalars(v, all);
             }),
-            Node::List(items) => items.iter().for_each(|item| scalars(item, all)),
+            Node::List(items, _) => items.iter().for_each(|item| scalars(item, all)),
             Node::Alias(_) => {}
         }
     }
