@@ -141,12 +141,8 @@ fn starts_a_word(before: &str) -> bool {
     }
     // `${NAME-word}`
     if let Some(name) = before.strip_suffix('-') {
-        let name = name.rsplit("${").next().filter(|name| name.len() + 3 <= before.len());
-        return name.is_some_and(|name| {
-            before.ends_with(&format!("${{{name}-"))
-                && !name.is_empty()
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        });
+        let name = name.rsplit_once("${").map_or("", |(_, name)| name);
+        return !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     }
     !before.ends_with(|c: char| c.is_alphanumeric() || "_./@$}".contains(c))
 }

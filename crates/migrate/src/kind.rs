@@ -57,11 +57,12 @@ pub fn of(path: &str, text: &str) -> Option<Kind> {
     if ["package-lock.json", "composer.lock", "tsconfig.json", "package.json"].contains(&name) {
         return None;
     }
-    if name.starts_with(".env") || name.starts_with("env.") {
-        return Some(Kind::Shell);
-    }
+    // env.yaml is YAML, env.example a file of variables.
     if let Some((_, kind)) = ENDINGS.iter().find(|(ending, _)| bare.ends_with(ending)) {
         return Some(*kind);
+    }
+    if name.starts_with(".env") || name.starts_with("env.") {
+        return Some(Kind::Shell);
     }
     let first = text.lines().next().filter(|line| line.starts_with("#!"))?;
     let program = first.rsplit(['/', ' ']).find(|word| !word.starts_with('-')).unwrap_or("");
@@ -75,6 +76,11 @@ pub fn of(path: &str, text: &str) -> Option<Kind> {
 /// Whether another program has yet to fill in the text.
 pub fn is_template(path: &str, text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || TEMPLATES.iter().any(|ending| path.ends_with(ending))
+}
+
+/// Whether it is run as commands from its first line to its last: no Makefile, no variables.
+pub fn is_script(path: &str, text: &str) -> bool {
+    text.starts_with("#!") || [".sh", ".bash", ".zsh", ".ksh"].iter().any(|ending| path.ends_with(ending))
 }
 
 /// Whether it is the hub's configuration.
@@ -103,6 +109,12 @@ mod tests {
             (".env", "", Some(Kind::Shell)),
             (".env.example", "", Some(Kind::Shell)),
             ("deploy/prod.env", "", Some(Kind::Shell)),
+            ("env.example", "", Some(Kind::Shell)),
+            (".envrc", "", Some(Kind::Shell)),
+            ("env.yaml", "", Some(Kind::Yaml)),
+            (".env.yml", "", Some(Kind::Yaml)),
+            ("env.yaml.j2", "", Some(Kind::Yaml)),
+            ("env.py", "", Some(Kind::Literals)),
             ("Makefile", "", Some(Kind::Shell)),
             ("run", "#!/usr/bin/env bash\n", Some(Kind::Shell)),
             ("run", "#!/usr/bin/python3.11 -u\n", Some(Kind::Literals)),

@@ -11,7 +11,7 @@ fn scene(proxy_apart: bool) -> Scene {
         singleuser: Some("quay.io/jupyter/base-notebook".to_owned()),
         proxy_apart,
     };
-    Scene { successors, proxy_apart, hub_used: true }
+    Scene { successors, proxy_apart, hub_used: true, ..Scene::default() }
 }
 
 /// `line:column rule image`, a line each.

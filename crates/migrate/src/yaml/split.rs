@@ -68,5 +68,5 @@ pub fn read(node: &Node, path: &Path<'_>, anchors: &Anchors<'_>) -> Option<Use> 
 }
 
 fn is_kustomization(path: &Path<'_>) -> bool {
-    path.last() == "images" && !path.map().is_some_and(|map| map.get("containers").is_some())
+    path.last() == "images" && path.map().is_none_or(|map| map.get("containers").is_none())
 }

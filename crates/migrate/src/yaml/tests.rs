@@ -10,7 +10,7 @@ pub(super) fn scene() -> Scene {
         singleuser: Some("quay.io/jupyter/base-notebook".to_owned()),
         proxy_apart: true,
     };
-    Scene { successors, proxy_apart: true, hub_used: true }
+    Scene { successors, proxy_apart: true, hub_used: true, ..Scene::default() }
 }
 
 pub(super) fn rules(path: &str, text: &str) -> Vec<&'static str> {
