@@ -1,10 +1,12 @@
 //! Uses of JupyterHub's retired images: text in, findings and edits out.
 //!
-//! `kind` says how a file is read; `dockerfile`, `yaml` and `lines` read it; `image` knows the retired images, `rules`
-//! why they end, `successor` what takes their place; `scene` turns a use into findings, and `finding` puts edits in
-//! place, byte for byte. `folder` makes of a Dockerfile the image folder that replaces it. Nothing here touches a
-//! disk: what lies beside a file is asked of a [`Tree`].
+//! `kind` says how a file is read; `dockerfile`, `yaml`, `lines` and `scripts` read it, and `shell` the commands in it;
+//! `image` knows the retired images, `rules` why they end, `successor` what takes their place, `around` what files say
+//! of each other; `scene` turns a use into findings, and `finding` puts edits in place, byte for byte. `folder` makes of
+//! a Dockerfile the image folder that replaces it. Nothing here touches a disk: what lies beside a file is asked of a
+//! [`Tree`].
 
+mod around;
 mod dockerfile;
 mod error;
 mod finding;
@@ -14,6 +16,7 @@ mod kind;
 mod lines;
 mod rules;
 mod scene;
+mod scripts;
 mod shell;
 mod successor;
 mod yaml;
@@ -75,10 +78,11 @@ pub struct Reading {
 
 /// What all files say together.
 pub fn scene(sources: &[Source], successors: Successors) -> Scene {
-    let of_hub = |source: &Source| image::find(&source.text).iter().any(|found| found.image.is_hub());
+    let voices = sources.iter().map(|source| around::voice(&source.path, &source.text));
     Scene {
-        proxy_apart: successors.proxy_apart || sources.iter().any(|s| scene::says_proxy_apart(&s.text)),
-        hub_used: sources.iter().any(of_hub),
+        proxy_apart: successors.proxy_apart,
+        hub_used: false,
+        voices: voices.filter(around::Voice::says_something).collect(),
         successors,
     }
 }
@@ -86,9 +90,15 @@ pub fn scene(sources: &[Source], successors: Successors) -> Scene {
 /// Reads one of the files of a scene.
 pub fn read(source: &Source, scene: &Scene, tree: &dyn Tree) -> Reading {
     let (path, text) = (source.path.as_str(), source.text.as_str());
+    let runs_in = around::runs_in(path, &scene.voices).filter(|_| kind::is_script(path, text));
+    let scene = &scene.at(path, text);
     let mut reading = match kind::of(path, text) {
         None => Reading { findings: Vec::new(), error: None },
-        Some(Kind::Shell) => Reading { findings: lines::read(text, 0, Mode::Shell, scene), error: None },
+        Some(Kind::Shell) => {
+            let mut findings = lines::read(text, 0, Mode::Shell, scene);
+            findings.extend(runs_in.into_iter().flat_map(|hub| scripts::read(text, hub, scene)));
+            Reading { findings, error: None }
+        }
         Some(Kind::Literals) => {
             let mut findings = lines::read(text, 0, Mode::Literals, scene);
             if kind::is_hub_configuration(path) {

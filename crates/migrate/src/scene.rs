@@ -1,10 +1,8 @@
 //! What is known of all files together, and how a use of a retired image becomes findings.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use regex::Regex;
-
+use crate::around::{self, Voice};
 use crate::finding::{Edit, Finding};
 use crate::image::{Retired, Version};
 use crate::rules::Rule;
@@ -15,17 +13,31 @@ use crate::successor::Successors;
 pub struct Scene {
     /// What the site says of its images.
     pub successors: Successors,
-    /// Whether a proxy runs apart from the hub.
+    /// Whether a proxy runs apart from every hub.
     pub proxy_apart: bool,
-    /// Whether a retired hub image is used in any of the files.
+    /// Whether a retired hub image is used.
     pub hub_used: bool,
+    /// What the files say of each other.
+    pub(crate) voices: Vec<Voice>,
+}
+
+impl Scene {
+    /// What counts for the file at `path`.
+    pub(crate) fn at(&self, path: &str, text: &str) -> Scene {
+        Scene {
+            proxy_apart: self.proxy_apart || around::proxy_apart(path, text, &self.voices),
+            hub_used: self.hub_used || around::hub_used(path, &self.voices),
+            successors: self.successors.clone(),
+            voices: Vec::new(),
+        }
+    }
 }
 
 /// Why an edit is left to a person.
 pub type Obstacle = &'static str;
 
 /// The obstacle of a hub whose proxy would be missing.
-pub const NO_PROXY: Obstacle = "nothing here runs a proxy apart from the hub, and the successor has none inside; --proxy-apart says that one runs";
+pub const NO_PROXY: Obstacle = "nothing in its folder tree runs a proxy apart from the hub, and the successor has none inside; --proxy-apart says that one runs";
 /// The obstacle of what a Dockerfile stands on.
 pub const BUILT_ON: Obstacle =
     "a Dockerfile is built on it, whose steps need the shell and pip that the successor lacks";
@@ -188,17 +200,6 @@ pub fn unlocked(span: Range<usize>) -> Finding {
     }
 }
 
-/// Whether a file says that the hub does not start its proxy itself.
-pub fn says_proxy_apart(text: &str) -> bool {
-    static SIGNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(
-            r#"(?m)^[^#\n]*(?:ConfigurableHTTPProxy\.should_start\s*=\s*False|\bproxy_class\s*=|["']?image["']?\s*[:=]\s*["']?\S*(?:configurable-http-proxy|jupyterhub-traefik-proxy))|^singleuser:\s*$"#,
-        )
-        .ok()
-    });
-    SIGNS.as_ref().is_some_and(|signs| signs.is_match(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,21 +219,6 @@ mod tests {
         ] {
             assert_eq!(tag_text(tag, true), text);
             assert_eq!(tag_text(tag, false), tag);
-        }
-    }
-
-    #[test]
-    fn signs_of_a_proxy_apart() {
-        for (text, says) in [
-            ("c.ConfigurableHTTPProxy.should_start = False\n", true),
-            ("# c.ConfigurableHTTPProxy.should_start = False\n", false),
-            ("c.ConfigurableHTTPProxy.should_start = True\n", false),
-            ("c.JupyterHub.proxy_class = 'traefik_file'\n", true),
-            ("  proxy:\n    image: quay.io/jupyterhub/configurable-http-proxy:4.6.3\n", true),
-            ("hub:\n  x: 1\nsingleuser:\n  image: {}\n", true),
-            ("RUN npm install -g configurable-http-proxy\n", false),
-        ] {
-            assert_eq!(says_proxy_apart(text), says, "{text}");
         }
     }
 }

@@ -149,8 +149,9 @@ pub fn is_shell(program: &str) -> bool {
 /// Words of the grammar that stand before a command.
 const GRAMMAR: [&str; 10] = ["if", "elif", "then", "else", "while", "until", "do", "!", "{", "("];
 /// Programs that run the command behind them.
-const RUNNERS: [&str; 12] = [
+const RUNNERS: [&str; 13] = [
     "sudo",
+    "tini",
     "env",
     "exec",
     "time",
