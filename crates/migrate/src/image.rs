@@ -57,12 +57,23 @@ pub struct Found {
     pub digest: bool,
     /// Whether a registry stands before the name.
     pub host: bool,
+    /// Whether it goes on in another piece: `${HUB:-jupyterhub/jupyterhub}:${TAG}`, `"jupyterhub/singleuser:" + tag`, or
+    /// has a variable for its registry.
+    pub parted: bool,
 }
 
 impl Found {
     /// Whether the text could be the name of a repository on GitHub or of a Helm chart as well.
     pub fn is_ambiguous(&self) -> bool {
-        self.image == Retired::Hub && self.tag.is_none() && !self.digest && !self.host
+        self.image == Retired::Hub && self.tag.is_none() && !self.digest && !self.host && !self.parted
+    }
+
+    /// What its tag says; `text` is the one that it was found in.
+    pub fn version(&self, text: &str) -> Version {
+        if self.parted && self.tag.is_none() {
+            return Version::Variable;
+        }
+        version(self.tag.clone().map(|tag| &text[tag]), self.digest)
     }
 }
 
@@ -112,7 +123,10 @@ pub fn find(text: &str) -> Vec<Found> {
         else {
             continue;
         };
-        if !starts_a_word(&text[..whole.start()]) || !ends_a_word(&text[whole.end()..]) {
+        let (before, after) = (&text[..whole.start()], &text[whole.end()..]);
+        let goes_on = found.name("tag").is_none() && goes_on(after);
+        let registry = found.name("host").is_none() && has_a_registry(before);
+        if !(starts_a_word(before) || registry) || !(ends_a_word(after) || goes_on) {
             continue;
         }
         let Some((_, image)) = NAMES.iter().find(|(name, _)| *name == path.as_str()) else { continue };
@@ -122,7 +136,8 @@ pub fn find(text: &str) -> Vec<Found> {
             name: name.range(),
             tag: found.name("tag").map(|tag| tag.range()),
             digest: found.name("digest").is_some(),
-            host: found.name("host").is_some(),
+            host: found.name("host").is_some() || registry,
+            parted: goes_on || registry,
         });
     }
     all
@@ -132,6 +147,23 @@ pub fn find(text: &str) -> Vec<Found> {
 pub fn whole(text: &str) -> Option<Found> {
     let inner = text.strip_prefix("docker://").unwrap_or(text);
     find(text).into_iter().find(|found| found.span.len() == inner.len() && found.span.end == text.len())
+}
+
+/// Whether a tag follows in another piece.
+fn goes_on(after: &str) -> bool {
+    let pieces = [":\"", ":'", "}:", "}@", "\":", "':", "\"@", "'@"];
+    // `{"jupyterhub/singleuser": "a name"}` is a key, and `:` at the end of a line too.
+    pieces
+        .iter()
+        .any(|piece| after.strip_prefix(piece).is_some_and(|rest| !rest.starts_with([' ', '\n', '\r'])))
+        || [":\" +", ":' +", ":\" %", ":' %"].iter().any(|piece| after.starts_with(piece))
+}
+
+/// Whether a variable stands before the name that is one of the registries unless it is set.
+fn has_a_registry(before: &str) -> bool {
+    static REGISTRY: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(&format!(r"\$\{{\w+:?-(?:{})/?\}}/?$", HOSTS.replace('.', r"\."))).ok());
+    before.ends_with(['/', '}']) && REGISTRY.as_ref().is_some_and(|registry| registry.is_match(before))
 }
 
 fn starts_a_word(before: &str) -> bool {
@@ -177,6 +209,11 @@ mod tests {
             ("${HUB_IMAGE:-jupyterhub/jupyterhub:5}", Some((Retired::Hub, Some("5")))),
             ("${HUB_IMAGE-jupyterhub/jupyterhub:5}", Some((Retired::Hub, Some("5")))),
             ("x-jupyterhub/jupyterhub:5", None),
+            ("${HUB:-jupyterhub/jupyterhub}:${TAG:-5}", Some((Retired::Hub, None))),
+            ("\"jupyterhub/singleuser:\" + tag", Some((Retired::Singleuser, None))),
+            ("${REGISTRY:-docker.io}/jupyterhub/jupyterhub:5", Some((Retired::Hub, Some("5")))),
+            ("${REGISTRY:-quay.io/}jupyterhub/jupyterhub:5", Some((Retired::Hub, Some("5")))),
+            ("${REGISTRY:-registry.example}/jupyterhub/jupyterhub:5", None),
             (&format!("jupyterhub/jupyterhub:5{digest}"), Some((Retired::Hub, Some("5")))),
             (&format!("jupyterhub/singleuser{digest}"), Some((Retired::Singleuser, None))),
             // Other things

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Endings of templates, which are read as what they become.
-const TEMPLATES: [&str; 6] = [".j2", ".jinja2", ".jinja", ".tpl", ".tmpl", ".template"];
+const TEMPLATES: [&str; 7] = [".gotmpl", ".j2", ".jinja2", ".jinja", ".tpl", ".tmpl", ".template"];
 
 /// Endings and whole names, in lower case.
 const ENDINGS: [(&str, Kind); 19] = [
@@ -114,6 +114,7 @@ mod tests {
             ("env.yaml", "", Some(Kind::Yaml)),
             (".env.yml", "", Some(Kind::Yaml)),
             ("env.yaml.j2", "", Some(Kind::Yaml)),
+            ("values.yaml.gotmpl", "", Some(Kind::Yaml)),
             ("env.py", "", Some(Kind::Literals)),
             ("Makefile", "", Some(Kind::Shell)),
             ("run", "#!/usr/bin/env bash\n", Some(Kind::Shell)),

@@ -72,8 +72,11 @@ impl Successors {
                     sure: known.then(|| (name.to_owned(), tag.clone())),
                 }
             }
+            // What a variable says is chosen somewhere else.
             ((name, tag), _) => {
-                Successor { shown: wanted.clone(), sure: Some((name.to_owned(), tag.to_owned())) }
+                let sure = *version != Version::Variable;
+                let sure = sure.then(|| (name.to_owned(), tag.to_owned()));
+                Successor { shown: wanted.clone(), sure }
             }
         }
     }
@@ -155,6 +158,7 @@ mod tests {
             ),
         ] {
             let successor = settings.of(image, version);
+            assert!(settings.of(image, &Version::Variable).sure.is_none(), "{case}");
             assert_eq!((successor.shown.as_str(), successor.sure.is_some()), (shown, sure), "{case}");
             if let Some((name, tag)) = successor.sure {
                 assert_eq!(format!("{name}{tag}"), shown, "{case}");

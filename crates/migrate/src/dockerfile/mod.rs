@@ -132,7 +132,7 @@ fn from(
 fn use_of(value: &Expanded, found: &Found, fallback: Range<usize>, obstacle: Option<Obstacle>) -> Use {
     let text = &value.value;
     let tag = found.tag.clone().map(|tag| &text[tag]);
-    let version = image::version(tag, found.digest);
+    let version = found.version(text);
     let name = value.place(found.name.clone());
     let whole = value.place(found.span.clone());
     // A tag that stands elsewhere may stay there only if it stays what it is.

@@ -91,8 +91,7 @@ fn version(file: &Dockerfile<'_>, mut stage: usize) -> Option<String> {
             Base::Stage(below) => stage = *below,
             Base::Image(value) => {
                 let found = image::whole(&value.value)?;
-                let tag = found.tag.map(|tag| &value.value[tag]);
-                return match image::version(tag, found.digest) {
+                return match found.version(&value.value) {
                     Version::Exact(version) => Some(version),
                     _ => None,
                 };

@@ -94,6 +94,10 @@ pub fn context(before: &str) -> Context {
     let name = program.map(|word| word.rsplit('/').next().unwrap_or(word));
     let rest: Vec<&str> = words.collect();
     match name {
+        // `helm install x --set singleuser.image.name=…`
+        Some("helm" | "helmfile") if before.ends_with('=') && named(before) == Context::Named => {
+            Context::Named
+        }
         Some(name) if OTHERS.contains(&name) => Context::Other,
         Some(name) if TOOLS.contains(&name) || name.starts_with('$') => {
             // What a build is to be called, what is published, and a new name are not used here.

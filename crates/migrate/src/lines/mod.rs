@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::finding::Finding;
-use crate::image::{self, Found, Version};
+use crate::image;
 use crate::scene::{self, Scene, Use, Write};
 use context::{Context, named};
 use obstacle::Place;
@@ -38,7 +38,7 @@ pub fn read(text: &str, offset: usize, mode: Mode, scene: &Scene) -> Vec<Finding
             continue;
         }
         let context = if mode == Mode::Literals { named(before) } else { context::context(before) };
-        let quoted = is_quoted(text, &found.span);
+        let quoted = is_quoted(text, &found.span) || (found.parted && before.ends_with(['"', '\'']));
         let counts = match (mode, context) {
             (_, Context::Other) => false,
             (Mode::Literals, Context::Unknown) => quoted && !found.is_ambiguous(),
@@ -58,14 +58,13 @@ fn uses(place: &Place<'_>, offset: usize, scene: &Scene) -> Vec<Finding> {
     let (text, found) = (place.text, place.found);
     let at = |span: &Range<usize>| span.start + offset..span.end + offset;
     let shown = text[found.span.clone()].to_owned();
-    let tag = found.tag.clone().map(|tag| &text[tag]);
     let runs = place.context == Context::Run;
     let used = Use {
         image: found.image,
         shown: shown.clone(),
-        version: (!place.is_apart()).then(|| image::version(tag, found.digest)),
+        version: (!place.is_apart()).then(|| found.version(text)),
         span: at(&found.span),
-        write: Some(Write::Whole(at(&found.span))),
+        write: (!found.parted).then(|| Write::Whole(at(&found.span))),
         obstacle: place.obstacle(scene),
     };
     let mut all = scene::findings(scene, &used);
@@ -158,11 +157,6 @@ pub fn hub_configuration(text: &str, scene: &Scene) -> Vec<Finding> {
     };
     let lines = starts.captures_iter(text).filter_map(|found| found.get(1));
     lines.map(|line| scene::proxy_in_hub(line.range(), None)).collect()
-}
-
-/// A reference as a whole word: what its version is.
-pub fn version_of(text: &str, found: &Found) -> Version {
-    image::version(found.tag.clone().map(|tag| &text[tag]), found.digest)
 }
 
 #[cfg(test)]

@@ -36,25 +36,45 @@ impl<'a> Place<'a> {
         &self.text[self.found.span.end..self.line.end]
     }
 
-    /// Whether its tag stands in another line: `repository: X` in a template.
+    /// Whether its tag stands in another place: `repository: X`, or `X_TAG=` beside `X=`.
     pub fn is_apart(&self) -> bool {
-        let keys = ["repository", "name"];
-        let named = key_before(self.before()).is_some_and(|key| keys.contains(&key));
-        self.mode == Mode::Template && self.found.tag.is_none() && named
+        if self.found.tag.is_some() || self.found.digest {
+            return false;
+        }
+        static TAG: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r#"(?i)(?:tag|version)["']?\s*[:?]?[:=]"#).ok());
+        let before = self.before().trim_end_matches(['"', '\'', ' ']);
+        let key = key_before(self.before());
+        let piece = key.is_some_and(|key| ["repository", "name"].contains(&key));
+        let assigned = key.is_some() || before.ends_with('=');
+        let tagged = TAG.as_ref().is_some_and(|tag| tag.is_match(self.text));
+        (piece && self.mode == Mode::Template) || (assigned && tagged) || self.found.parted
+    }
+
+    /// Whether it is given to a variable that other files use, perhaps with a tag behind it.
+    fn is_used_elsewhere(&self) -> bool {
+        let tagless = self.found.tag.is_none() && !self.found.digest;
+        let assigned = self.before().trim_end_matches(['"', '\'']).ends_with('=');
+        tagless && assigned && self.mode == Mode::Shell && !self.text.contains('$')
     }
 
     /// Why a person has to do it.
     pub fn obstacle(&self, scene: &Scene) -> Option<Obstacle> {
-        if self.is_apart() {
-            return Some("its tag stands in another line");
+        if self.is_apart() || self.is_used_elsewhere() {
+            return Some("its tag may stand in another place");
         }
         let hub = self.found.image.is_hub();
         let base = key_of(self.before()).to_ascii_lowercase().contains("base");
         match self.context {
             // `BASE_IMAGE=`: what a Dockerfile is given.
             Context::Build | Context::From if hub || !scene.successors.is_stacks() => Some(BUILT_ON),
-            Context::Named if base && (hub || !scene.successors.is_stacks()) => Some(BUILT_ON),
+            Context::Named
+                if base && (hub || (self.mode == Mode::Shell && !scene.successors.is_stacks())) =>
+            {
+                Some(BUILT_ON)
+            }
             _ if !hub => None,
+            _ if self.mode == Mode::Shell && enters(self.text) => Some(NEEDS_SHELL),
             Context::Run => (!runs_fine(self.before(), self.after())).then_some(NEEDS_SHELL),
             Context::Copy => Some("others know it by the name that it is given there"),
             Context::Unknown => Some("see what is done with it there: the successor has no shell"),
@@ -77,10 +97,20 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether a script runs something else in a container that runs: `docker exec hub pip install x`.
+fn enters(text: &str) -> bool {
+    static ENTERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?m)^[^#\n]*\w[ \t]+exec\b[^\n]*\b(?:sh|bash|pip3?|apt|apt-get|npm|conda|curl|wget)\b")
+            .ok()
+    });
+    ENTERS.as_ref().is_none_or(|enters| enters.is_match(text))
+}
+
 /// Whether the hub image can do what a `docker run` asks: its flags stand before the image, its command behind.
 fn runs_fine(before: &str, after: &str) -> bool {
-    static FLAGS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"--(?:health-cmd|entrypoint)(?:=|\s+)["']?([^\s"']*)|\sshell\s"#).ok());
+    static FLAGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"--(?:health-cmd|entrypoint)(?:=|\s+)["']?([^\s"']*)|\s(?:shell|create)\s"#).ok()
+    });
     let flags = FLAGS.as_ref().is_none_or(|flags| {
         flags
             .captures_iter(before)

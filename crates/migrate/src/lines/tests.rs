@@ -36,6 +36,12 @@ fn the_words_before_decide() {
         ("# docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
         ("true # docker pull jupyterhub/singleuser", Mode::Shell, vec![]),
         ("helm upgrade hub jupyterhub/jupyterhub --version 4.0.0", Mode::Shell, vec![]),
+        (
+            "helm upgrade h c --set singleuser.image.name=jupyterhub/singleuser,singleuser.image.tag=5",
+            Mode::Shell,
+            image.clone(),
+        ),
+        ("x = 'jupyterhub/singleuser:' + version", Mode::Literals, image.clone()),
         ("helm upgrade --install \\\n  hub jupyterhub/jupyterhub", Mode::Shell, vec![]),
         ("HELM_CHART=jupyterhub/jupyterhub", Mode::Shell, vec![]),
         ("gh repo clone jupyterhub/jupyterhub", Mode::Shell, vec![]),
@@ -97,6 +103,9 @@ fn what_dockerfiles_are_given_is_left_to_a_person() {
         ("HUB_IMAGE=jupyterhub/jupyterhub:5.2.1\nx:\n\tdocker run $(HUB_IMAGE) bash", false),
         ("HUB_IMAGE=jupyterhub/jupyterhub:5.2.1\ndocker build --build-arg B=$HUB_IMAGE .", false),
         ("HUB_IMAGE=jupyterhub/jupyterhub:5.2.1\ndocker run $HUB_IMAGE_OLD bash", true),
+        ("id=$(docker create jupyterhub/jupyterhub:5.2.1)\ndocker cp $id:/x .", false),
+        ("docker pull jupyterhub/jupyterhub:5.2.1\ndocker exec hub pip install x", false),
+        ("docker run -d jupyterhub/jupyterhub:5.2.1\nexec jupyterhub", true),
         ("cat <<EOF\n  image: jupyterhub/jupyterhub:5.2.1\n  command: sh -c x\nEOF", false),
     ] {
         let found = read(text, 0, Mode::Shell, &scene);
@@ -137,5 +146,26 @@ fn templates_and_literals_that_run_something_are_left() {
     for text in ["docker tag x jupyterhub/jupyterhub:5.2.1", "docker image tag x jupyterhub/jupyterhub:5.2.1"]
     {
         assert!(read(text, 0, Mode::Shell, &scene).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn a_tag_in_another_place_is_left_with_its_name() {
+    let successors =
+        crate::Successors { singleuser: Some("registry.example/lab:4.10".into()), ..Default::default() };
+    let scene = Scene { successors, ..Scene::default() };
+    for (text, mode, written) in [
+        ("LAB_IMAGE=jupyterhub/singleuser:5\n", Mode::Shell, true),
+        ("LAB_IMAGE=jupyterhub/singleuser\nLAB_TAG=5\n", Mode::Shell, false),
+        ("LAB_IMAGE=jupyterhub/singleuser\n", Mode::Shell, false),
+        ("LAB_IMAGE=jupyterhub/singleuser\ndocker pull $LAB_IMAGE\n", Mode::Shell, true),
+        ("image_name = \"jupyterhub/singleuser\"\nimage_tag = \"5\"\n", Mode::Literals, false),
+        ("c.DockerSpawner.image = 'jupyterhub/singleuser'\n", Mode::Literals, true),
+        ("c.DockerSpawner.image = 'jupyterhub/singleuser:' + v\n", Mode::Literals, false),
+        ("docker pull \"jupyterhub/singleuser\":$V\n", Mode::Shell, false),
+        ("d = {\"Base\": \"jupyterhub/singleuser:5.2.1\"}\n", Mode::Literals, true),
+    ] {
+        let found = read(text, 0, mode, &scene);
+        assert_eq!(!found[0].edits.is_empty(), written, "{text}");
     }
 }

@@ -26,6 +26,10 @@ pub fn obstacle(map: &Node) -> Option<Obstacle> {
         return Some(crate::scene::STEPS);
     }
     let said: Vec<&Node> = COMMANDS.iter().filter_map(|key| map.get(key)).collect();
+    // Compose's `extends` brings commands of another service or file.
+    if map.get("extends").is_some() {
+        return Some(ELSEWHERE);
+    }
     let mut all: Vec<Option<Obstacle>> = said.first().map(|node| program(node)).into_iter().collect();
     all.extend(said.iter().map(|node| lacking(node)));
     // GitHub's services, and Docker's flags.
@@ -187,6 +191,7 @@ mod tests {
             ("healthCheck: {command: [CMD-SHELL, 'curl -f x']}", true),
             ("options: --health-cmd true", true),
             ("script: [pytest]", true),
+            ("extends: {file: base.yml, service: hub}", true),
         ] {
             let text = if text.contains("*x") { format!("y: &x {{}}\n{text}") } else { text.to_owned() };
             let map = parse(&format!("image: z\n{text}\n")).unwrap().remove(0);

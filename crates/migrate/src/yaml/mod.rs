@@ -115,7 +115,10 @@ impl<'a> Reader<'a> {
     }
 
     fn scalar(&mut self, scalar: &'a Scalar, path: &Path<'a>) {
-        if PROSE.contains(&path.last()) || !scalar.value.contains("jupyterhub/") || path.names_what_is_built()
+        if path.has("labels")
+            || PROSE.contains(&path.last())
+            || !scalar.value.contains("jupyterhub/")
+            || path.names_what_is_built()
         {
             return;
         }
@@ -135,10 +138,11 @@ impl<'a> Reader<'a> {
             let key = value[..found.span.start].trim_end_matches([':', '-', '=', '?']);
             let assigned = &value[..found.span.start];
             let starts = assigned.is_empty()
+                || found.parted
                 || assigned.ends_with('=')
                 || key.starts_with("${")
                 || assigned.ends_with("://");
-            let ends = value[found.span.end..].trim_end_matches('}').is_empty();
+            let ends = found.parted || value[found.span.end..].trim().trim_end_matches('}').is_empty();
             let image = place::says_image(key)
                 || self.anchors.is_image(scalar.anchor)
                 || path.is_image()
@@ -154,16 +158,18 @@ impl<'a> Reader<'a> {
                 && !found.digest
                 && around.is_some_and(|map| {
                     place::has_pieces_beside(path.last(), map, &["tag", "digest", "version"])
+                        || place::is_name_variable(map)
                 });
             let pieces = ["tag", "digest", "registry", "version"];
             let pieces = if tag_apart { &pieces[..] } else { &pieces[..3] };
-            let parted = around.is_some_and(|map| place::has_pieces_beside(path.last(), map, pieces));
+            let parted =
+                tag_apart || around.is_some_and(|map| place::has_pieces_beside(path.last(), map, pieces));
             let used = Use {
                 image: found.image,
                 shown: value[found.span.clone()].to_owned(),
-                version: (!tag_apart).then(|| lines::version_of(value, &found)),
+                version: (!tag_apart).then(|| found.version(value)),
                 write: literal.is_some().then(|| Write::Whole(span.clone())),
-                obstacle: parted.then_some(PIECES),
+                obstacle: (parted || found.parted).then_some(PIECES),
                 span,
             };
             self.push(&used, path);
@@ -209,7 +215,8 @@ impl<'a> Reader<'a> {
         let hub = image.is_hub();
         let built = ["build", "build-args", "buildArgs", "dockerStrategy", "sourceStrategy"];
         let base = path.last().to_ascii_lowercase().contains("base");
-        if (base || built.iter().any(|key| path.has(key))) && (hub || !self.scene.successors.is_stacks()) {
+        let built = built.iter().any(|key| path.has(key));
+        if (base && hub) || (built && (hub || !self.scene.successors.is_stacks())) {
             return Some(BUILT_ON);
         }
         let service = self.workflow && path.at(0) == "jobs" && path.at(2) == "services";

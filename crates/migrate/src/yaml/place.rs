@@ -42,9 +42,10 @@ impl<'a> Path<'a> {
         above
     }
 
-    /// Whether a key is among those above.
+    /// Whether a key is among those above; names of services and jobs are anybody's.
     pub fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|k| k == key)
+        let named = usize::from(["services", "jobs"].contains(&self.at(0)));
+        self.keys.iter().enumerate().any(|(depth, k)| k == key && (named == 0 || depth != 1))
     }
 
     /// How many keys stand above and here.
@@ -96,6 +97,12 @@ pub fn says_image(key: &str) -> bool {
 pub fn is_image_variable(around: &Node) -> bool {
     let name = around.get("name").and_then(Node::text);
     around.get("value").is_some() && name.is_some_and(says_image)
+}
+
+/// `- name: LAB_IMAGE_NAME, value: …`: whether the name says that a tag stands in another one.
+pub fn is_name_variable(around: &Node) -> bool {
+    let name = around.get("name").and_then(Node::text).map(plain).unwrap_or_default();
+    is_image_variable(around) && ["name", "repository", "repo"].iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a key beside `key` holds another piece of the same image: its tag, digest or registry.

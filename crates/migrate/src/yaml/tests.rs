@@ -144,7 +144,7 @@ fn keys_say_what_is_an_image() {
             "kustomization",
             "kustomization.yaml",
             "images:\n- name: jupyterhub/jupyterhub\n  newTag: 5.2.1\n",
-            image,
+            image.clone(),
         ),
         (
             "what is built",
@@ -164,6 +164,19 @@ fn keys_say_what_is_an_image() {
             "hub: {image: jupyterhub/singleuser, tag: 5.2.1}\nlab: {labImageName: jupyterhub/singleuser, labImageTag: 5.2.1}\n",
             vec!["retired-image"; 2],
         ),
+        (
+            "pieces of variables",
+            "compose.yml",
+            "services: {h: {image: '${R:-docker.io}/jupyterhub/jupyterhub:5.2.1'}, j: {image: '${I:-jupyterhub/singleuser}:${T:-5}'}}\n",
+            vec!["retired-image"; 2],
+        ),
+        (
+            "a block of arguments",
+            ".github/workflows/a.yml",
+            "on: push\njobs:\n  build:\n    steps:\n    - with:\n        build-args: |\n          BASE_IMAGE=jupyterhub/jupyterhub:5.2.1\n",
+            image.clone(),
+        ),
+        ("labels", "compose.yml", "services: {h: {labels: ['x=jupyterhub/jupyterhub:5.2.1']}}\n", vec![]),
         (
             "defaults without a colon",
             "compose.yml",

@@ -7,13 +7,15 @@
     reason = "tests fail at once, and say why they are skipped"
 )]
 
+mod image_folder;
+mod side_by_side;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use perijove_testkit::layout::files_below;
 use perijove_testkit::program::{Program, Ran};
-use perijove_testkit::{has, skip};
 use serde_json::Value;
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
@@ -286,59 +288,6 @@ fn a_folder_that_is_in_the_way_is_left_alone() {
     let ran = site.run(&[".", "--fix"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("perijove.toml:1"), "{}", ran.stderr);
-}
-
-/// A Dockerfile of the usual kind becomes an image that locks, builds, and passes its check: with the packages of
-/// this site.
-#[test]
-fn the_image_folder_locks_builds_and_runs() {
-    let test = "the_image_folder_locks_builds_and_runs";
-    if !has(test, "uv") {
-        return;
-    }
-    let site = Site::empty();
-    site.write(
-        "hub/Dockerfile",
-        "FROM jupyterhub/jupyterhub-onbuild:5.3.0\n\
-         RUN apt-get update && apt-get install -y netbase && rm -rf /var/lib/apt/lists/*\n\
-         COPY requirements.txt /tmp/\n\
-         RUN pip install --no-cache-dir -r /tmp/requirements.txt\n\
-         ENV SITE=university\n",
-    );
-    site.write("hub/jupyterhub_config.py", "c = get_config()\nc.JupyterHub.authenticator_class = \"tmp\"\n");
-    site.write("hub/requirements.txt", "jupyterhub-tmpauthenticator==1.0.0\n");
-    let (code, found) = site.json(&[".", "--fix", "--registry", "registry.example/team"]);
-    assert_eq!((code, &found["folders"][0]["state"]), (Some(1), &"written".into()), "{found}");
-    assert_eq!(found["folders"][0]["left"], serde_json::json!([]));
-    let program = |arguments: &[&str]| {
-        Program::of_this_site(PERIJOVE, site.folder.path()).args(arguments.iter().copied()).run()
-    };
-    let ran = program(&["lock", "hub"]);
-    if ran.code == Some(1) && ran.stdout.is_empty() {
-        // No index answers here.
-        return skip(test, &ran.stderr);
-    }
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let lock = String::from_utf8(site.files()["images/hub/requirements.txt"].clone()).unwrap();
-    assert!(
-        lock.contains("jupyterhub==5.3.0") && lock.contains("jupyterhub-tmpauthenticator==1.0.0"),
-        "{lock}"
-    );
-    let ran = program(&["build", "hub", "--format", "json"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let ran = program(&["test", "hub", "--format", "json"]);
-    let Ok(result) = serde_json::from_str::<Value>(&ran.stdout) else { return skip(test, &ran.stderr) };
-    let host = perijove_oci::Platform::host().to_string();
-    let checks =
-        result["checks"].as_array().unwrap().iter().filter(|check| check["platform"] == host.as_str());
-    let verdicts: Vec<&Value> = checks.map(|check| &check["result"]).collect();
-    assert_eq!(
-        (ran.code, verdicts),
-        (Some(0), vec![&Value::from("passed")]),
-        "{}\n{}",
-        ran.stdout,
-        ran.stderr
-    );
 }
 
 #[test]
