@@ -32,6 +32,9 @@ pub use successor::Successors;
 
 use lines::Mode;
 
+#[cfg(test)]
+mod tests;
+
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -118,12 +121,35 @@ pub fn read(source: &Source, scene: &Scene, tree: &dyn Tree) -> Reading {
     };
     reading.findings.sort_by_key(|finding| (finding.span.start, finding.rule, finding.span.end));
     reading.findings.dedup_by(|a, b| a.rule == b.rule && a.span == b.span);
+    several(&mut reading.findings, scene);
     // A file that would not parse any more is left to a person.
     let (fixed, _) = apply(text, &reading.findings);
     if fixed != text && !parses(path, &fixed) && parses(path, text) {
         reading.findings.iter_mut().for_each(|finding| finding.edits.clear());
     }
     reading
+}
+
+/// A file that names several versions of singleuser offers a choice, or serves several hubs: one image with its tag
+/// does not take the place of all.
+fn several(findings: &mut [Finding], scene: &Scene) {
+    if scene.successors.is_stacks() {
+        return;
+    }
+    let of_lab = |finding: &&mut Finding| finding.retired == Some(Retired::Singleuser);
+    let tag = |finding: &Finding| {
+        let image = finding.image.clone().unwrap_or_default();
+        image.split_once("singleuser").map(|(_, tag)| tag.to_owned()).unwrap_or_default()
+    };
+    let mut all: Vec<&mut Finding> = findings.iter_mut().filter(of_lab).collect();
+    let first = all.first().map(|finding| tag(finding));
+    if all.iter().all(|finding| Some(tag(finding)) == first) {
+        return;
+    }
+    for finding in all.iter_mut().filter(|finding| !finding.edits.is_empty()) {
+        finding.edits.clear();
+        scene::by_hand(finding, "several versions are named in this file, and --singleuser is one image");
+    }
 }
 
 /// A parser's findings, or those of the lines where it failed.

@@ -74,6 +74,7 @@ impl<'a> Path<'a> {
     pub fn names_what_is_built(&self) -> bool {
         let beside = |key: &str| self.map().is_some_and(|map| map.get(key).is_some());
         match self.last() {
+            "cache-from" | "cache-to" | "cache_from" | "cache_to" => true,
             // Of a build in Compose, of docker/build-push-action, of a bake file.
             "tags" => true,
             "image" => beside("build") || (self.has("build") && self.has("artifacts")),

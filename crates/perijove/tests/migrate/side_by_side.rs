@@ -10,7 +10,10 @@ const FLAGS: [&str; 6] =
 fn a_proxy_of_another_site_is_not_this_ones() {
     let site = Site::empty();
     let hub = "services: {hub: {image: 'jupyterhub/jupyterhub:5.2.1'}}\n";
-    site.write("k8s/values.yaml", "hub: {}\nsingleuser:\n  image: {name: jupyterhub/singleuser, tag: 5.2.1}\n");
+    site.write(
+        "k8s/values.yaml",
+        "hub: {}\nsingleuser:\n  image: {name: jupyterhub/singleuser, tag: 5.2.1}\n",
+    );
     site.write("compose/docker-compose.yml", hub);
     site.write("apart/docker-compose.yml", format!("{hub}  # The proxy's\n"));
     site.write("apart/jupyterhub_config.py", "c.ConfigurableHTTPProxy.should_start = False\n");
@@ -31,7 +34,10 @@ fn a_script_is_read_as_part_of_its_image() {
     let script = "#!/bin/sh\npip install oauthenticator\nconfigurable-http-proxy &\nexec jupyterhub\n";
     site.write("hub/start", script);
     site.write("tools/start-all.sh", script);
-    site.write("hub/compose.yml", "services: {h: {image: 'jupyterhub/jupyterhub:5.2.1', command: /srv/start}}\n");
+    site.write(
+        "hub/compose.yml",
+        "services: {h: {image: 'jupyterhub/jupyterhub:5.2.1', command: /srv/start}}\n",
+    );
     let (_, found) = site.json(&FLAGS);
     let of_script: Vec<String> = places(&found).into_iter().filter(|place| place.contains("start")).collect();
     assert_eq!(of_script, ["hub/start:2 unlocked-install", "hub/start:3 proxy-in-hub"]);
