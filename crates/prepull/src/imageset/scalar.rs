@@ -18,7 +18,7 @@ pub fn resolve(text: &str) -> Value {
     let Some(first) = text.bytes().next() else { return Value::Null };
     match first {
         b'0'..=b'9' | b'+' | b'-' => number(text).map_or_else(|| Value::Text(text.to_owned()), Value::Number),
-        b'.' if is_float(text) => Value::Number(float(text)),
+        b'.' => float(text).map_or_else(|| Value::Text(text.to_owned()), Value::Number),
         _ => Value::Text(text.to_owned()),
     }
 }
@@ -46,7 +46,7 @@ fn number(text: &str) -> Option<String> {
     if let Some(whole) = whole {
         return Some((sign * i128::from(whole)).to_string());
     }
-    is_float(&plain).then(|| float(&plain))
+    float(&plain)
 }
 
 fn radix(digits: &str, radix: u32) -> Option<u64> {
@@ -70,8 +70,11 @@ fn is_float(text: &str) -> bool {
     mantissa && exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)))
 }
 
-fn float(text: &str) -> String {
-    text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string())
+/// A decimal fraction. One that is too large for a number (`12e4567`, as a short commit hash can be) is none: Go's
+/// `ParseFloat` refuses it where Rust gives infinity.
+fn float(text: &str) -> Option<String> {
+    let number = is_float(text).then(|| text.parse::<f64>().ok()).flatten()?;
+    number.is_finite().then(|| number.to_string())
 }
 
 #[cfg(test)]
@@ -99,6 +102,13 @@ mod tests {
             ("1e3", "Number(\"1000\")"),
             ("6000a5694eab", "Text(\"6000a5694eab\")"),
             ("1e5a", "Text(\"1e5a\")"),
+            // No number can hold these: ParseFloat gives ErrRange, and they stay text. Tags and short commit hashes.
+            ("12e4567", "Text(\"12e4567\")"),
+            ("123456e78901", "Text(\"123456e78901\")"),
+            ("1e400", "Text(\"1e400\")"),
+            ("-1e400", "Text(\"-1e400\")"),
+            (".5e999", "Text(\".5e999\")"),
+            ("1e-400", "Number(\"0\")"),
             (".5", "Number(\"0.5\")"),
             ("1:20", "Text(\"1:20\")"),
             ("-", "Text(\"-\")"),
