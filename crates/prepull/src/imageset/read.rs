@@ -59,6 +59,13 @@ fn line(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(u32::MAX)
 }
 
+/// Where a block scalar's text begins: the parser's place is its first line that is not blank.
+fn above(at: At, text: &str) -> At {
+    let blank = text.bytes().take_while(|byte| *byte == b'\n').count();
+    let blank = if blank == text.len() { 0 } else { line(blank) };
+    At { line: at.line.saturating_sub(blank), ..at }
+}
+
 struct Open {
     at: At,
     anchor: usize,
@@ -99,6 +106,10 @@ impl Reader<'_> {
         let at = At { file: self.file, line: line(span.start.line()) };
         let done = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let at = match style {
+                    ScalarStyle::Literal | ScalarStyle::Folded => above(at, &text),
+                    _ => at,
+                };
                 let forced = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
                 let plain = style == ScalarStyle::Plain && !forced;
                 let value = if plain { scalar::resolve(&text) } else { Value::Text(text.to_string()) };
