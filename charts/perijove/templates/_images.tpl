@@ -42,7 +42,7 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- range list "image" "image_pull_policy" "image_pull_secrets" "init_containers" "extra_containers" "extra_container_config" "extra_pod_config" "volumes" "node_selector" "tolerations" "node_affinity_required" "extra_resource_limits" "extra_resource_guarantees" -}}
 {{- $_ := set $attrs . . -}}
 {{- end -}}
-{{- range list "image_pull_policy" "image_pull_secrets" "node_selector" "init_containers" "extra_containers" "extra_pod_config" -}}
+{{- range list "image_pull_policy" "image_pull_secrets" "node_selector" "init_containers" "extra_containers" "extra_container_config" "extra_pod_config" -}}
 {{- $_ := set $attrs (printf "singleuser_%s" .) . -}}
 {{- end -}}
 {{- $_ := set $attrs "image_spec" "image" -}}
@@ -88,7 +88,14 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- $own := list "singleuser" "prePuller" "hub" "proxy" "scheduling" "imagePullSecrets" "imagePullSecret" "cull" "custom" "ingress" "debug" "rbac" "global" -}}
 {{- if lt (int .level) 4 -}}
 {{- range $key, $child := .node -}}
-{{- if and (kindIs "map" $child) (not (has $key $own)) -}}
+{{- $alias := false -}}
+{{- if and (kindIs "map" $child) (has $key (list "hub" "proxy")) -}}
+{{- /* A wrapping chart's name for it: Zero to JupyterHub refuses such keys below its own. */ -}}
+{{- range $chart := list $child $child.jupyterhub -}}
+{{- if kindIs "map" $chart -}}{{- if not (and (kindIs "invalid" $chart.singleuser) (kindIs "invalid" $chart.prePuller)) -}}{{- $alias = true -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (kindIs "map" $child) (or $alias (not (has $key $own))) -}}
 {{- $path := printf "%s%s." $at.path $key -}}
 {{- $before := len $at.found -}}
 {{- $here := dict "path" $path "values" $child -}}

@@ -25,7 +25,7 @@ const LEVELS: usize = 4;
 pub fn deployments(values: &Node) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     below(values, &mut Vec::new(), &mut found);
-    if found.is_empty() || values.get("singleuser").is_some() || values.get("prePuller").is_some() {
+    if found.is_empty() || is_chart(values) {
         found.insert(0, Vec::new());
     }
     found
@@ -38,13 +38,16 @@ fn below(node: &Node, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     }
     for (key, child) in map {
         // These hold anything at all.
-        if KEYS.contains(&key.as_str()) || key == "global" || !matches!(child.value, Value::Map(_)) {
+        if (KEYS.contains(&key.as_str()) && !is_alias(key, child))
+            || key == "global"
+            || !matches!(child.value, Value::Map(_))
+        {
             continue;
         }
         path.push(key.clone());
         let before = found.len();
         let named = key == "jupyterhub" || key == "jupyter-hub";
-        if child.get("singleuser").is_some() || child.get("prePuller").is_some() {
+        if is_chart(child) {
             found.push(path.clone());
         } else {
             below(child, path, found);
@@ -54,6 +57,16 @@ fn below(node: &Node, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
         }
         path.pop();
     }
+}
+
+/// Whether `node` is the chart's values beyond doubt.
+fn is_chart(node: &Node) -> bool {
+    node.get("singleuser").is_some() || node.get("prePuller").is_some()
+}
+
+/// Whether a word of the chart's own is here another chart's name for it: the chart refuses such keys below its own.
+fn is_alias(key: &str, child: &Node) -> bool {
+    matches!(key, "hub" | "proxy") && (is_chart(child) || child.get("jupyterhub").is_some_and(is_chart))
 }
 
 /// The node at a path of keys.
@@ -83,7 +96,12 @@ mod tests {
             ("jupyterhub: {jupyterhub: {prePuller: {}}}", &["jupyterhub.jupyterhub"]),
             ("small: {singleuser: {}}\nlarge: {singleuser: {}}", &["large", "small"]),
             ("singleuser: {}\njupyterhub: {singleuser: {}}", &["", "jupyterhub"]),
-            ("hub: {jupyterhub: {singleuser: {}}}", &[""]),
+            // A name that a wrapping chart gives its dependency.
+            ("hub: {singleuser: {image: {name: a}}}", &["hub"]),
+            ("hub: {jupyterhub: {singleuser: {}}}", &["hub.jupyterhub"]),
+            ("hub: {jupyterhub: {hub: {}}}", &[""]),
+            ("hub: {config: {}, singleuser: null}\nproxy: {}", &[""]),
+            ("custom: {singleuser: {}}\nhub: {}", &[""]),
             ("services: {web: {image: x}}", &[""]),
         ] {
             let values = read(text, "v", 0).unwrap().root;

@@ -28,7 +28,7 @@ pub enum Attr {
     ExtraResourceGuarantees,
 }
 
-const NAMES: [(&str, Attr); 21] = [
+const NAMES: [(&str, Attr); 22] = [
     ("image", Attr::Image),
     ("image_pull_policy", Attr::ImagePullPolicy),
     ("image_pull_secrets", Attr::ImagePullSecrets),
@@ -50,6 +50,7 @@ const NAMES: [(&str, Attr); 21] = [
     ("singleuser_node_selector", Attr::NodeSelector),
     ("singleuser_init_containers", Attr::InitContainers),
     ("singleuser_extra_containers", Attr::ExtraContainers),
+    ("singleuser_extra_container_config", Attr::ExtraContainerConfig),
     ("singleuser_extra_pod_config", Attr::ExtraPodConfig),
 ];
 
