@@ -178,12 +178,27 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $value := index .config .camel -}}
 {{- if kindIs "invalid" $value -}}{{- $value = index .config .snake -}}{{- end -}}
 {{- $_ := set .out "value" $value -}}
+{{- $_ := set .out "template" true -}}
 {{- else -}}
 {{- $_ := set .out "value" .else -}}
+{{- $_ := set .out "template" false -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A pod with the settings of `state` can be started: its images land in its group. */}}
+{{/* Whether a text in `of` is completed by a user's own words or, in a template, by the user's name. */}}
+{{- define "perijove.open" -}}
+{{- $at := . -}}
+{{- $any := include "perijove.any" . -}}
+{{- if kindIs "string" .of -}}
+{{- if or (contains $any .of) (and .template (contains "{" .of)) -}}yes{{- end -}}
+{{- else if or (kindIs "slice" .of) (kindIs "map" .of) -}}
+{{- range $key, $item := .of -}}
+{{- if contains $any (toString $key) -}}yes{{- else -}}{{- include "perijove.open" (dict "of" $item "template" $at.template) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A pod with the settings of `state` can be started: its images land in its group, if that can be known. */}}
 {{- define "perijove.pod" -}}
 {{- if not (hasKey .set.pods .state) -}}
 {{- $at := . -}}
@@ -192,15 +207,13 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $out := dict -}}
 {{- $_ := include "perijove.group" (dict "set" .set "settings" $settings "out" $out) -}}
 {{- $group := $out.value -}}
-{{- if $group -}}
 {{- $_ := include "perijove.secretNames" (dict "settings" $settings "out" $out) -}}
 {{- $secrets := $out.value -}}
 {{- $used := dict "found" list -}}
 {{- $_ := include "perijove.used" (dict "settings" $settings "used" $used) -}}
 {{- range $one := $used.found -}}
 {{- $_ := include "perijove.image" (merge (dict "set" $at.set "where" $at.where "out" $out) $one) -}}
-{{- if $out.value -}}{{- $_ := include "perijove.land" (dict "set" $at.set "image" $out.value "group" $group "secrets" $secrets) -}}{{- end -}}
-{{- end -}}
+{{- if and $group $out.value -}}{{- $_ := include "perijove.land" (dict "set" $at.set "image" $out.value "group" $group "secrets" $secrets) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -251,6 +264,7 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $out := dict -}}
 {{- $_ := include "perijove.field" (dict "config" .settings.extra_pod_config "camel" "imagePullSecrets" "snake" "image_pull_secrets" "else" .settings.image_pull_secrets "out" $out) -}}
 {{- $names := list -}}
+{{- $template := $out.template -}}
 {{- if kindIs "string" $out.value -}}
 {{- $names = list $out.value -}}
 {{- else -}}
@@ -260,12 +274,16 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- else if kindIs "map" $secret -}}{{- if kindIs "string" $secret.name -}}{{- $names = append $names $secret.name -}}{{- end -}}{{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set .out "value" (without $names "") -}}
+{{- $known := list -}}
+{{- range $name := without $names "" -}}
+{{- if not (include "perijove.open" (dict "of" $name "template" $template)) -}}{{- $known = append $known $name -}}{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" $known -}}
 {{- end -}}
 
-{{/* The group of a pod with these settings, made if there is none; none where only a user's words would tell the place. */}}
+{{/* The group of a pod with these settings, made if there is none; none where only a user's name or words would tell the place. */}}
 {{- define "perijove.group" -}}
-{{- $placing := toJson (pick .settings "node_selector" "tolerations" "node_affinity_required" "extra_pod_config" "extra_resource_limits" "extra_resource_guarantees") -}}
+{{- $placing := toJson (pick .settings "node_selector" "tolerations" "node_affinity_required" "init_containers" "extra_containers" "extra_container_config" "extra_pod_config" "extra_resource_limits" "extra_resource_guarantees") -}}
 {{- if not (hasKey .set.byPlacing $placing) -}}
 {{- $_ := include "perijove.place" . -}}
 {{- $_ := set .set.byPlacing $placing .out.value -}}
@@ -279,22 +297,26 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $out := dict -}}
 {{- $_ := include "perijove.field" (dict "config" $config "camel" "nodeSelector" "snake" "node_selector" "else" $settings.node_selector "out" $out) -}}
 {{- $selector := dict -}}
-{{- $any := include "perijove.any" . -}}
-{{- $unknown := false -}}
+{{- $unknown := include "perijove.open" (dict "of" $out.value "template" $out.template) -}}
 {{- if kindIs "map" $out.value -}}
 {{- range $label, $value := $out.value -}}
 {{- if not (or (kindIs "invalid" $value) (kindIs "map" $value) (kindIs "slice" $value)) -}}
-{{- $text := ternary $value (toJson $value) (kindIs "string" $value) -}}
-{{- if or (contains $any $text) (contains $any $label) -}}{{- $unknown = true -}}{{- end -}}
-{{- $_ := set $selector $label $text -}}
+{{- $_ := set $selector $label (ternary $value (toJson $value) (kindIs "string" $value)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- /* A toleration that is not known is left out: the pod also lands where none is needed. */ -}}
 {{- $_ := include "perijove.field" (dict "config" $config "camel" "tolerations" "snake" "tolerations" "else" $settings.tolerations "out" $out) -}}
+{{- $template := $out.template -}}
 {{- $_ := include "perijove.items" (dict "of" $out.value "out" $out) -}}
-{{- $tolerations := $out.value -}}
+{{- $tolerations := list -}}
+{{- range $toleration := $out.value -}}
+{{- if not (include "perijove.open" (dict "of" $toleration "template" $template)) -}}{{- $tolerations = append $tolerations $toleration -}}{{- end -}}
+{{- end -}}
 {{- $terms := $settings.node_affinity_required -}}
+{{- $template = false -}}
 {{- if and $config (hasKey $config "affinity") -}}
+{{- $template = true -}}
 {{- $affinity := $config.affinity -}}
 {{- range $names := list (list "nodeAffinity" "node_affinity") (list "requiredDuringSchedulingIgnoredDuringExecution" "required_during_scheduling_ignored_during_execution") (list "nodeSelectorTerms" "node_selector_terms") -}}
 {{- $_ := include "perijove.field" (dict "config" $affinity "camel" (first $names) "snake" (last $names) "else" nil "out" $out) -}}
@@ -302,15 +324,24 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- end -}}
 {{- $terms = $affinity -}}
 {{- end -}}
+{{- $unknown = print $unknown (include "perijove.open" (dict "of" $terms "template" $template)) -}}
 {{- $_ := include "perijove.items" (dict "of" $terms "out" $out) -}}
 {{- $affinity := $out.value -}}
-{{- $extended := list -}}
-{{- range $resources := list $settings.extra_resource_limits $settings.extra_resource_guarantees -}}
-{{- range $name, $count := $resources -}}
-{{- if and (contains "/" $name) $count (ne (toString $count) "0") -}}{{- $extended = append $extended $name -}}{{- end -}}
+{{- /* A node by its name is required beside what each term asks for. */ -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "nodeName" "snake" "node_name" "else" nil "out" $out) -}}
+{{- if and $out.value (kindIs "string" $out.value) -}}
+{{- $unknown = print $unknown (include "perijove.open" (dict "of" $out.value "template" true)) -}}
+{{- $field := dict "key" "metadata.name" "operator" "In" "values" (list $out.value) -}}
+{{- $named := list -}}
+{{- range $term := $affinity | default (list dict) -}}
+{{- if kindIs "map" $term -}}{{- $term = merge (dict "matchFields" (append ($term.matchFields | default list) $field)) $term -}}{{- end -}}
+{{- $named = append $named $term -}}
 {{- end -}}
+{{- $affinity = $named -}}
 {{- end -}}
-{{- $extended = sortAlpha (uniq $extended) -}}
+{{- $_ := include "perijove.extended" (dict "settings" $settings "out" $out) -}}
+{{- $extended := $out.value -}}
+{{- $unknown = print $unknown (include "perijove.open" (dict "of" $extended "template" false)) -}}
 {{- if $unknown -}}
 {{- $_ := set .out "value" "" -}}
 {{- else -}}
@@ -326,6 +357,43 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- end -}}
 {{- $_ := set .out "value" (get .set.byPlace $place) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Resources as `nvidia.com/gpu` that any container of the pod asks for, sorted. */}}
+{{- define "perijove.extended" -}}
+{{- $settings := .settings -}}
+{{- $config := $settings.extra_pod_config -}}
+{{- $out := dict -}}
+{{- $asking := list -}}
+{{- $lists := list -}}
+{{- if and $config (hasKey $config "containers") -}}
+{{- $lists = list $config.containers -}}
+{{- else -}}
+{{- $own := $settings.extra_container_config | default dict -}}
+{{- /* It replaces what the settings say. */ -}}
+{{- $asking = list (ternary $own.resources (dict "limits" $settings.extra_resource_limits "requests" $settings.extra_resource_guarantees) (hasKey $own "resources")) -}}
+{{- $lists = list $settings.extra_containers -}}
+{{- end -}}
+{{- $_ := include "perijove.field" (dict "config" $config "camel" "initContainers" "snake" "init_containers" "else" $settings.init_containers "out" $out) -}}
+{{- range $containers := append $lists $out.value -}}
+{{- $_ := include "perijove.items" (dict "of" $containers "out" $out) -}}
+{{- range $container := $out.value -}}
+{{- if kindIs "map" $container -}}{{- $asking = append $asking $container.resources -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $resources := $asking -}}
+{{- if kindIs "map" $resources -}}
+{{- range $amounts := list $resources.limits $resources.requests -}}
+{{- if kindIs "map" $amounts -}}
+{{- range $name, $count := $amounts -}}
+{{- if and (contains "/" $name) $count (ne (toString $count) "0") -}}{{- $names = append $names $name -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" (sortAlpha (uniq $names)) -}}
 {{- end -}}
 
 {{/* Whether a text is an image reference (as crates/oci/src/reference.rs has it). */}}
@@ -348,16 +416,24 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- if not (hasKey .set.byName $normal) -}}
 {{- $number := printf "%06d" (len .set.images) -}}
 {{- $_ := set .set.byName $normal $number -}}
-{{- $_ := set .set.images $number (dict "image" .text "policy" "" "placed" false) -}}
+{{- $_ := set .set.images $number (dict "image" .text "policy" "" "said" "" "unsaid" false "latest" (hasSuffix ":latest" (first (splitList "@" (trimSuffix "]" $normal)))) "placed" false) -}}
 {{- end -}}
 {{- $_ := set .set.byName .text (get .set.byName $normal) -}}
 {{- end -}}
 {{- $number := get .set.byName .text -}}
 {{- $image := index .set.images $number -}}
+{{- /* The strictest policy; beside uses that leave it to Kubernetes, its own default counts. */ -}}
 {{- $ranks := dict "Always" 1 "IfNotPresent" 2 "Never" 3 -}}
-{{- if and .policy (or (eq $image.policy "") (lt (int (get $ranks .policy | default 4)) (int (get $ranks $image.policy | default 4)))) -}}
-{{- $_ := set $image "policy" .policy -}}
+{{- $said := "" -}}
+{{- if kindIs "string" .policy -}}{{- if not (contains (include "perijove.any" .) .policy) -}}{{- $said = .policy -}}{{- end -}}{{- end -}}
+{{- if not $said -}}
+{{- $_ := set $image "unsaid" true -}}
+{{- else if or (eq $image.said "") (lt (int (get $ranks $said | default 4)) (int (get $ranks $image.said | default 4))) -}}
+{{- $_ := set $image "said" $said -}}
 {{- end -}}
+{{- $default := ternary "Always" "IfNotPresent" $image.latest -}}
+{{- $weaker := and $image.said (lt (int (get $ranks $default)) (int (get $ranks $image.said | default 4))) -}}
+{{- $_ := set $image "policy" (ternary $default $image.said (and $image.unsaid (eq "true" (toString $weaker)))) -}}
 {{- $_ := set .out "value" $number -}}
 {{- end -}}
 {{- end -}}

@@ -30,8 +30,9 @@ pub fn wanted(set: &ImageSet, makes_secret: bool) -> Vec<Value> {
             }
         }
         let images: Vec<Value> = group.images.iter().map(|image| json!([image, policy(image)])).collect();
-        let secret =
-            |name: &String| if makes_secret && name == "image-pull-secret" { MADE } else { name }.to_owned();
+        let secret = |name: &String| {
+            if makes_secret && name.ends_with("image-pull-secret") { MADE } else { name }.to_owned()
+        };
         json!({
             "selector": place.node_selector,
             "tolerations": once,
@@ -129,7 +130,7 @@ fn continuous_pullers_are_of_the_same_set() {
 }
 
 /// What a reader of values must get right, one rule a row.
-const RULES: [&str; 30] = [
+const RULES: [&str; 54] = [
     "",
     "singleuser: {image: {name: a/b, tag: '3'}}",
     "singleuser: {image: {name: a/b, tag: null}}",
@@ -159,6 +160,30 @@ const RULES: [&str; 30] = [
     "prePuller: {extraImages: {e: {name: ex/tra, tag: '1', pullPolicy: Always}, n: null}, extraTolerations: [{key: p, operator: Exists}]}",
     "prePuller: {extraImages: {e: {name: gpu/one, tag: '1'}}}\nsingleuser: {nodeSelector: {c: d}, profileList: [{kubespawner_override: {image: 'gpu/one:1', node_selector: {c: gpu}}}]}",
     "small: {singleuser: {nodeSelector: {s: s}}}\nlarge: {singleuser: {nodeSelector: {l: l}}}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {node_selector: {'{value}': x}, image: 'a/b:1'}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {tolerations: [{key: k, value: '{value}'}, {key: x, operator: Exists}]}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {node_affinity_required: [{matchExpressions: [{key: '{value}', operator: Exists}]}], image: 'a/b:1'}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {extra_resource_limits: {'{value}/gpu': 1}, image: 'a/b:1'}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {image_pull_secrets: [one, '{value}'], image_pull_policy: '{value}'}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {nodeSelector: {c: d}, initContainers: [{image: 'i/i:1'}], profileList: [{}, {profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {extra_pod_config: {nodeName: '{value}', hostname: h}}}}}}, {kubespawner_override: {image: 'last/one:1'}}]}",
+    "singleuser: {extraPodConfig: {nodeSelector: {user: '{username}'}}, profileList: [{}, {kubespawner_override: {extra_pod_config: {nodeSelector: null}}}]}",
+    "singleuser: {extraPodConfig: {tolerations: [{key: u, value: '{username}'}, {key: x, operator: Exists}], imagePullSecrets: [{name: '{username}'}, {name: s}], hostname: '{username}'}}",
+    "singleuser: {extraPodConfig: {nodeName: n1}, extraNodeAffinity: {required: [{matchExpressions: [{key: a, operator: Exists}]}, {matchFields: [{key: metadata.name, operator: NotIn, values: [n2]}]}]}}",
+    "singleuser: {extraPodConfig: {node_name: n1}}",
+    "singleuser: {profileList: [{kubespawner_override: {extra_container_config: {resources: {limits: {nvidia.com/gpu: 1}}}}}, {}]}",
+    "singleuser: {extraResource: {limits: {a.b/c: 1}}, profileList: [{kubespawner_override: {extra_container_config: {resources: {}}}}, {kubespawner_override: {extra_container_config: {tty: true}}}]}",
+    "singleuser: {extraContainers: [{image: 's/s:1', resources: {requests: {a.b/c: 2, cpu: 1}}}], initContainers: {i: {image: 'i/i:1', resources: {limits: {d.e/f: '1', g.h/i: '0'}}}}}",
+    "singleuser: {extraResource: {limits: {a.b/c: 1}}, extraPodConfig: {containers: [{image: 'c/c:1', resources: {limits: {d.e/f: 1}}}]}}",
+    "singleuser: {image: {name: a/b, tag: '1'}, extraContainers: [{image: 'a/b:1', imagePullPolicy: Never}]}",
+    "singleuser: {image: {name: a/b, tag: '1', pullPolicy: Never}, extraContainers: [{image: 'a/b:1'}]}",
+    "singleuser: {image: {name: a/b, tag: '1', pullPolicy: Never}}",
+    "singleuser: {image: {name: a/b, tag: latest}, extraContainers: [{image: a/b, imagePullPolicy: IfNotPresent}]}",
+    "singleuser: {image: {name: a/b, tag: latest, pullPolicy: IfNotPresent}}",
+    "hub: {config: {KubeSpawner: {singleuser_extra_container_config: {image: 'old/old:1'}}}}",
+    "hub: {singleuser: {image: {name: a/b, tag: '1'}}}",
+    "hub: {jupyterhub: {singleuser: {image: {name: a/b, tag: '1'}}}}",
+    "hub: {jupyterhub: {hub: {}}, config: {}}",
+    "fullnameOverride: jh\nimagePullSecret: {create: true, registry: r.io, username: u, password: p}",
     "singleuser: {profileList: [{kubespawner_override: {init_containers: [], volumes: {v: {name: v, image: {reference: 'v/v:1'}}}, extra_container_config: {image: 'ecc/ecc:1', imagePullPolicy: IfNotPresent}}}]}",
 ];
 

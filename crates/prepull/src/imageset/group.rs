@@ -5,17 +5,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use perijove_oci::Reference;
 
 use super::node::{Node, Places};
-use super::pod::{self, Used};
+use super::pod::{self, Open, Used};
+use super::policy::Policies;
 use super::set::{FileLine, Group, Image, ImageSet, Note, Placement, Role, Unknown};
 use super::sources::overrides::ANY;
 use super::spawner::{Attr, Settings, Store};
 use crate::Error;
 
-/// The settings that decide a place.
-const PLACING: [Attr; 6] = [
+/// The settings that decide a place; those of containers, since containers ask for resources.
+const PLACING: [Attr; 9] = [
     Attr::NodeSelector,
     Attr::Tolerations,
     Attr::NodeAffinityRequired,
+    Attr::InitContainers,
+    Attr::ExtraContainers,
+    Attr::ExtraContainerConfig,
     Attr::ExtraPodConfig,
     Attr::ExtraResourceLimits,
     Attr::ExtraResourceGuarantees,
@@ -28,7 +32,7 @@ struct Draft {
     roles: BTreeSet<Role>,
     sources: Vec<(String, FileLine)>,
     seen: HashSet<u32>,
-    policy: Option<String>,
+    policies: Policies,
     secrets: Vec<String>,
     groups: BTreeSet<usize>,
 }
@@ -77,11 +81,12 @@ impl<'p> Gathered<'p> {
         if !self.pods.insert(*settings) {
             return Ok(());
         }
-        let Some(group) = self.group_of(store, settings) else { return Ok(()) };
+        let group = self.group_of(store, settings);
         let secrets = pod::pull_secrets(store, settings);
+        self.open(secrets.open.as_ref());
         for used in pod::images(store, settings) {
-            if let Some(image) = self.image(&used)? {
-                self.land(image, group, &secrets);
+            if let (Some(image), Some(group)) = (self.image(&used)?, group) {
+                self.land(image, group, &secrets.names);
             }
         }
         Ok(())
@@ -93,9 +98,22 @@ impl<'p> Gathered<'p> {
         if let Some(group) = self.by_settings.get(&key) {
             return *group;
         }
-        let group = pod::placement(store, settings).map(|placement| self.group(placement));
+        let landing = pod::landing(store, settings);
+        self.open(&landing.open);
+        let group = landing.placement.map(|placement| self.group(placement));
         self.by_settings.insert(key, group);
         group
+    }
+
+    /// Texts that only the user's name or words complete.
+    fn open<'o, 'n: 'o>(&mut self, open: impl IntoIterator<Item = &'o Open<'n>>) {
+        for Open { what, node, text } in open {
+            let reason = match text.contains(ANY) {
+                true => format!("unlisted_choice: {what} template '{}'", text.replace(ANY, "{value}")),
+                false => format!("the {what} is another one for each user: `{text}`"),
+            };
+            self.unknown(node, &reason);
+        }
     }
 
     fn group(&mut self, placement: Placement) -> usize {
@@ -162,7 +180,7 @@ impl<'p> Gathered<'p> {
         };
         let draft = &mut self.drafts[index];
         draft.roles.insert(used.role);
-        draft.policy = stricter(draft.policy.take(), used.policy);
+        draft.policies.add(used.policy);
         if draft.seen.insert(used.image.path) {
             let place = self.places.of(used.image);
             draft.sources.push((place.key_path, FileLine { file: place.file, line: place.line }));
@@ -261,13 +279,14 @@ impl Draft {
             }
         }
         let (sources, places) = self.sources.into_iter().unzip();
+        let pull_policy = self.policies.strictest(&self.normalized);
         Image {
             image: self.image,
             normalized: self.normalized,
             roles: self.roles.into_iter().collect(),
             sources,
             places,
-            pull_policy: self.policy,
+            pull_policy,
             pull_secrets: self.secrets,
             node_selector: common.node_selector,
             tolerations: common.tolerations,
@@ -292,20 +311,6 @@ fn normalized(reference: &Reference) -> String {
     reference.to_string()
 }
 
-/// The stricter of two pull policies.
-fn stricter(a: Option<String>, b: Option<&str>) -> Option<String> {
-    const ORDER: [Option<&str>; 4] = [Some("Always"), Some("IfNotPresent"), None, Some("Never")];
-    let rank = |policy: Option<&str>| ORDER.iter().position(|known| *known == policy).unwrap_or(ORDER.len());
-    match a {
-        // The first one said counts by itself: unset is no rival to it until a second use leaves it unset.
-        None => b.map(str::to_owned),
-        Some(a) => match b {
-            Some(b) if rank(Some(b)) < rank(Some(&a)) => Some(b.to_owned()),
-            _ => Some(a),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,20 +326,6 @@ mod tests {
             ("localhost:5000/a", "localhost:5000/a:latest"),
         ] {
             assert_eq!(normalized(&text.parse().unwrap()), expected);
-        }
-    }
-
-    #[test]
-    fn the_strictest_policy_counts() {
-        for (uses, expected) in [
-            (&[None, None][..], None),
-            (&[None, Some("Always")], Some("Always")),
-            (&[Some("IfNotPresent"), None], Some("IfNotPresent")),
-            (&[Some("Never"), Some("IfNotPresent"), Some("Always")], Some("Always")),
-            (&[Some("Always"), Some("Never")], Some("Always")),
-        ] {
-            let policy = uses.iter().fold(None, |policy, used| stricter(policy, *used));
-            assert_eq!(policy.as_deref(), expected, "{uses:?}");
         }
     }
 }

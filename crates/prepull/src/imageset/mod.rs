@@ -13,6 +13,7 @@ mod node;
 mod open;
 mod order;
 mod pod;
+mod policy;
 mod python;
 mod read;
 mod scalar;
@@ -139,7 +140,7 @@ fn deployment(
     if !offered {
         gathered.pod(&store, &base.settings)?;
     }
-    let secrets = pod::pull_secrets(&store, &base.settings);
+    let secrets = pod::pull_secrets(&store, &base.settings).names;
     for node in &named {
         let used = Used { image: node, role: Role::Code, policy: None, template: true };
         if let Some(image) = gathered.image(&used)? {

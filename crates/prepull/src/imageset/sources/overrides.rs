@@ -30,6 +30,9 @@ pub fn unlisted(
     let mut node = node.clone();
     let mut template = None;
     fill(&mut node, false, &mut template);
+    if let Value::Map(settings) = &mut node.value {
+        settings.values_mut().for_each(fill_keys);
+    }
     Ok((keep(&node, store, places)?, template))
 }
 
@@ -48,8 +51,23 @@ fn fill(node: &mut Node, image: bool, template: &mut Option<String>) {
         }
         Value::List(items) => items.iter_mut().for_each(|item| fill(item, false, template)),
         Value::Map(map) => {
-            for (key, item) in map {
+            for (key, item) in map.iter_mut() {
                 fill(item, names_image(key), template);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// KubeSpawner fills in the keys within a setting, too (`recursive_format`).
+fn fill_keys(node: &mut Node) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(fill_keys),
+        Value::Map(map) => {
+            map.values_mut().for_each(fill_keys);
+            if map.keys().any(|key| key.contains("{value}")) {
+                let filled = std::mem::take(map).into_iter();
+                *map = filled.map(|(key, item)| (key.replace("{value}", &ANY.to_string()), item)).collect();
             }
         }
         _ => {}

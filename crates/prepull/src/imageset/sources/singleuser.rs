@@ -64,7 +64,7 @@ pub fn base(
     if let Some(policy) = values.at_path("singleuser.image.pullPolicy") {
         set(Attr::ImagePullPolicy, policy)?;
     }
-    set(Attr::ImagePullSecrets, &pull_secrets(values, places)?)?;
+    set(Attr::ImagePullSecrets, &pull_secrets(values, places, gathered)?)?;
     let tolerations = ["scheduling.userPods.tolerations", "singleuser.extraTolerations"];
     set(Attr::Tolerations, &joined(values, &tolerations, places)?)?;
     set(Attr::NodeAffinityRequired, &affinity(values, places)?)?;
@@ -115,16 +115,35 @@ fn joined(values: &Node, paths: &[&str], places: &Places) -> Result<Node, Error>
     Ok(Node::like(Value::List(items), values))
 }
 
-fn pull_secrets(values: &Node, places: &Places) -> Result<Node, Error> {
+fn pull_secrets(values: &Node, places: &Places, gathered: &mut Gathered) -> Result<Node, Error> {
     let mut list = joined(values, &["imagePullSecrets", "singleuser.image.pullSecrets"], places)?;
     let on = |path: &str| values.at_path(path).is_some_and(Node::is_truthy);
     if let Value::List(items) = &mut list.value
         && on("imagePullSecret.create")
         && on("imagePullSecret.automaticReferenceInjection")
     {
-        items.insert(0, Node::like(Value::Text("image-pull-secret".to_owned()), values));
+        items.insert(0, Node::like(Value::Text(made_secret(values, gathered)), values));
     }
     Ok(list)
+}
+
+/// What the chart calls the secret that it makes itself: `jupyterhub.fullname` in front of it.
+fn made_secret(values: &Node, gathered: &mut Gathered) -> String {
+    let own = "image-pull-secret";
+    let Value::Map(map) = &values.value else { return own.to_owned() };
+    match map.get("fullnameOverride") {
+        Some(name) if name.text().is_some_and(|name| !name.is_empty()) => {
+            format!("{}-{own}", name.text().unwrap_or_default())
+        }
+        Some(name) if name.text().is_none() => {
+            gathered.note(
+                name,
+                "the name of the chart's own pull secret begins with the release's, which no values tell",
+            );
+            own.to_owned()
+        }
+        _ => own.to_owned(),
+    }
 }
 
 fn affinity(values: &Node, places: &Places) -> Result<Node, Error> {
@@ -209,7 +228,7 @@ pub fn is_class(class: &str) -> bool {
 
 /// Whether a spawner class is KubeSpawner itself.
 pub fn is_kubespawner(class: &str) -> bool {
-    matches!(class, "kubespawner" | "kube" | "kubespawner.KubeSpawner")
+    matches!(class, "kubespawner" | "kube" | "kubespawner.KubeSpawner" | "kubespawner.spawner.KubeSpawner")
 }
 
 fn assign(
