@@ -1,11 +1,11 @@
 //! Statements → what they do to the spawner.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
-use perijove_oci::Reference;
-
+use super::images::is_image;
 use super::literal::Reading;
-use super::shape::{Assignment, assignment, dotted, end_of_item, inside};
+use super::names::Names;
+use super::shape::{Assignment, assignment, dotted, end_of_item, entries, inside, last_subscript};
 use super::tokens::{Statement, Token, statements};
 use crate::imageset::node::{At, Node, Value};
 use crate::imageset::sources::singleuser::{is_class, is_kubespawner};
@@ -41,15 +41,18 @@ const HOOKS: [(&str, &str); 6] = [
 /// Names of a pod's own fields that code can change.
 const POD_FIELDS: [&str; 2] = ["containers", "affinity"];
 
-/// Names that code has given plain values so far; the hub runs all pieces in one scope.
+/// The scope in which the hub runs all pieces of code.
 #[derive(Default)]
 pub struct Scope {
-    names: HashMap<String, Node>,
-    /// Images in those values, which are told only where the name is not seen to be used as a whole.
-    held: Vec<(String, Vec<Node>)>,
+    names: Names,
 }
 
 impl Scope {
+    /// The images of plain values that no code was seen to use as a whole: asked once all pieces have been run.
+    pub fn rest(self) -> Vec<Node> {
+        self.names.rest()
+    }
+
     /// What `code` does. `at` is its first line, `path` its key path, `config` looks up the chart's values.
     pub fn run(
         &mut self,
@@ -64,9 +67,6 @@ impl Scope {
             let mut step =
                 Step { scope: self, statement: &statement, at, path, config, effects: &mut effects };
             step.run();
-        }
-        for (_, images) in self.held.drain(..) {
-            effects.extend(images.into_iter().map(Effect::Image));
         }
         effects
     }
@@ -100,8 +100,19 @@ impl Step<'_> {
     }
 
     fn read(&self, tokens: &[Token]) -> Option<Node> {
-        let names = |name: &str| self.scope.names.get(name).cloned();
-        Reading { names: &names, config: self.config, at: self.at, path: self.path }.whole(tokens)
+        self.read_named(tokens).map(|(node, _)| node)
+    }
+
+    /// A plain value, and the names that stand in it.
+    fn read_named(&self, tokens: &[Token]) -> Option<(Node, Vec<String>)> {
+        let used = RefCell::new(Vec::new());
+        let names = |name: &str| {
+            used.borrow_mut().push(name.to_owned());
+            self.scope.names.get(name)
+        };
+        let config = |path: &str| self.scope.names.write(&(self.config)(path)?);
+        let node = Reading { names: &names, config: &config, at: self.at, path: self.path }.whole(tokens)?;
+        Some((node, used.into_inner()))
     }
 
     fn unknown(&mut self, reason: impl Into<String>) {
@@ -113,48 +124,48 @@ impl Step<'_> {
         let Some((path, end)) = dotted(target, 0) else { return false };
         let rest = &target[end..];
         let subscript = rest.first().is_some_and(|token| token.is("["));
-        let read = self.read(value);
         match path.as_slice() {
             [name] if !subscript => {
-                self.scope.names.remove(*name);
-                if let (true, "=", Some(node)) = (self.statement.top, op, read) {
-                    let mut images = Vec::new();
-                    images_in(&node, &mut images);
-                    self.scope.held.push(((*name).to_owned(), images));
-                    self.scope.names.insert((*name).to_owned(), node);
-                    return true;
+                let read = self.read_named(value);
+                let before = self.scope.names.remove(name);
+                match (self.statement.top, op, read, before) {
+                    (true, "=", Some((node, used)), _) => {
+                        self.scope.names.set(name, node, &used);
+                        true
+                    }
+                    (true, "+=", Some((Node { value: Value::List(more), .. }, used)), Some(list)) => {
+                        self.scope.names.extend(name, list, more, &used)
+                    }
+                    _ => false,
                 }
-                false
             }
             [name] => {
                 // An item of a name that stood for a plain value: it does no more.
-                self.scope.names.remove(*name);
+                self.scope.names.remove(name);
                 self.item(rest, value)
             }
             ["c", "JupyterHub", "spawner_class"] => {
                 let imported = value.last().and_then(Token::name) == Some("KubeSpawner");
-                if !imported && !read.is_some_and(|node| node.text().is_some_and(is_kubespawner)) {
+                if !imported && !self.read(value).is_some_and(|node| node.text().is_some_and(is_kubespawner))
+                {
                     self.unknown("own spawner class");
                 }
                 false
             }
-            ["c", class, name] if is_class(class) => {
-                let key = subscript.then(|| self.read(inside(rest))).flatten();
-                let over = match (subscript, key, read) {
-                    (false, _, read) => read,
-                    (true, Some(key), Some(node)) => key
-                        .text()
-                        .map(|key| Node::like(Value::Map([(key.to_owned(), node.clone())].into()), &node)),
-                    _ => None,
+            ["c", class, name] if is_class(class) => self.configure(class, name, op, rest, value),
+            // `c.KubeSpawner["image"]`
+            ["c", class] if is_class(class) && subscript => {
+                let Some(Token::Text { value: name, formatted: false }) = inside(rest).first() else {
+                    self.unknown("settings changed by code");
+                    return false;
                 };
-                let names = value.first().and_then(Token::name).filter(|_| value.len() == 1);
-                let weak = *class == "Spawner" || Attr::is_deprecated(name);
-                self.trait_of(name, if weak { "weak" } else { op }, subscript, over, names)
+                self.configure(class, name, op, &rest[inside(rest).len() + 2..], value)
             }
             // Another class of the configuration.
             ["c", _, _] => true,
             [.., name] => {
                 if POD_FIELDS.contains(name) || Attr::of(name).is_some() || *name == "profile_list" {
+                    let read = self.read(value);
                     return self.elsewhere(&path.join("."), name, subscript, read);
                 }
                 if subscript { self.item(rest, value) } else { false }
@@ -163,51 +174,56 @@ impl Step<'_> {
         }
     }
 
-    /// A trait in the configuration.
-    fn trait_of(
-        &mut self,
-        name: &str,
-        op: &str,
-        subscript: bool,
-        value: Option<Node>,
-        from: Option<&str>,
-    ) -> bool {
+    /// A trait in the configuration, or with `rest` an item of it.
+    fn configure(&mut self, class: &str, name: &str, op: &str, rest: &[Token], value: &[Token]) -> bool {
         if let Some((_, reason)) = HOOKS.iter().find(|(hook, _)| *hook == name) {
-            if !value.is_some_and(|node| node.is_null()) {
+            if !self.read(value).is_some_and(|node| node.is_null()) {
                 self.unknown(*reason);
             }
             return false;
         }
-        let known = Attr::of(name).is_some() || name == "profile_list";
-        if !known {
+        if Attr::of(name).is_none() && name != "profile_list" {
             return false;
         }
-        match value {
-            Some(node)
-                if self.statement.top
-                    && (matches!(op, "=" | "weak")
-                        || (op == "+=" && matches!(node.value, Value::List(_)))) =>
+        let weak = class == "Spawner" || Attr::is_deprecated(name);
+        let whole = rest.is_empty();
+        let plain = self.read_named(value).and_then(|(node, used)| {
+            if whole {
+                return Some((node, used));
+            }
+            // One item; an item of an item is not followed.
+            let key = self.read(inside(rest)).filter(|_| inside(rest).len() + 2 == rest.len())?;
+            let entry = [(key.text()?.to_owned(), node.clone())];
+            Some((Node::like(Value::Map(entry.into()), &node), used))
+        });
+        match plain {
+            Some((node, used))
+                if self.statement.top && (op == "=" || matches!(node.value, Value::List(_))) =>
             {
-                if let Some(from) = from {
-                    self.scope.held.retain(|(name, _)| name != from);
-                }
-                let effect = match (op, &node.value) {
-                    _ if subscript => Effect::Update(name.to_owned(), node),
-                    ("weak", _) if name != "profile_list" => Effect::Weak(name.to_owned(), node),
-                    ("+=", Value::List(items)) => Effect::Append(name.to_owned(), items.clone()),
-                    _ => Effect::Set(name.to_owned(), node),
+                let effect = match (op, node.value) {
+                    ("=", value) if !whole => Effect::Update(name.to_owned(), Node { value, ..node }),
+                    ("=" | "+=", value) if weak && name != "profile_list" => {
+                        Effect::Weak(name.to_owned(), Node { value, ..node })
+                    }
+                    ("+=", Value::List(items)) => Effect::Append(name.to_owned(), items),
+                    ("=", value) => Effect::Set(name.to_owned(), Node { value, ..node }),
+                    _ => {
+                        self.unknown(changed(name, &format!("c.KubeSpawner.{name}")));
+                        return false;
+                    }
                 };
+                self.scope.names.release(&used);
                 self.effects.push(effect);
                 true
             }
             // Run perhaps, or perhaps not: the image may be needed, and so may the one it would replace.
-            Some(node) if Attr::of(name) == Some(Attr::Image) && node.text().is_some() => {
+            Some((node, _)) if Attr::of(name) == Some(Attr::Image) && node.text().is_some() => {
                 self.image(node);
                 true
             }
             _ => {
                 self.unknown(changed(name, &format!("c.KubeSpawner.{name}")));
-                false
+                !whole && self.item(rest, value)
             }
         }
     }
@@ -237,38 +253,72 @@ impl Step<'_> {
         if !changes.contains(method) || !tokens.get(end).is_some_and(|token| token.is("(")) {
             return false;
         }
+        let arguments = inside(&tokens[end..]);
+        if let ["c", class] = rest
+            && is_class(class)
+            && *method == "update"
+        {
+            return self.update(class, arguments);
+        }
+        // `insert(0, …)`: which of several comes first does not matter.
+        let arguments = match *method {
+            "insert" => arguments.get(end_of_item(arguments) + 1..).unwrap_or_default(),
+            _ => arguments,
+        };
+        let more = self.read_named(arguments).and_then(|(node, used)| match (*method, node.value) {
+            ("append" | "insert", value) => Some((vec![Node { value, ..node }], used)),
+            ("extend", Value::List(items)) => Some((items, used)),
+            _ => None,
+        });
         if let [name] = rest {
-            self.scope.names.remove(*name);
-            return false;
+            return match (self.scope.names.remove(name), more, self.statement.top) {
+                (Some(list), Some((more, used)), true) => self.scope.names.extend(name, list, more, &used),
+                _ => false,
+            };
         }
         if !(POD_FIELDS.contains(name) || Attr::of(name).is_some() || *name == "profile_list") {
             return false;
         }
-        let value = self.read(inside(&tokens[end..]));
         let config = matches!(rest, ["c", class, _] if is_class(class));
-        let effect = match (config && self.statement.top, *method, value) {
-            (true, "append", Some(node)) => Effect::Append((*name).to_owned(), vec![node]),
-            (true, "extend", Some(Node { value: Value::List(items), .. })) => {
-                Effect::Append((*name).to_owned(), items)
-            }
-            (true, "update", Some(node)) if matches!(node.value, Value::Map(_)) => {
-                Effect::Update((*name).to_owned(), node)
-            }
-            _ => {
-                // Adding a pod's container by hand is told by the image in it, and by the hook that does so.
-                if !POD_FIELDS.contains(name) {
-                    self.unknown(changed(name, &rest.join(".")));
+        let effect = match (config && self.statement.top, *method, more) {
+            (true, _, Some((more, used))) => Some((Effect::Append((*name).to_owned(), more), used)),
+            (true, "update", None) => match self.read_named(arguments) {
+                Some((node, used)) if matches!(node.value, Value::Map(_)) => {
+                    Some((Effect::Update((*name).to_owned(), node), used))
                 }
-                return false;
-            }
+                _ => None,
+            },
+            _ => None,
         };
+        let Some((effect, used)) = effect else {
+            // Adding a pod's container by hand is told by the image in it, and by the hook that does so.
+            if !POD_FIELDS.contains(name) {
+                self.unknown(changed(name, &rest.join(".")));
+            }
+            return false;
+        };
+        self.scope.names.release(&used);
         self.effects.push(effect);
+        true
+    }
+
+    /// `c.KubeSpawner.update({…})`, item by item.
+    fn update(&mut self, class: &str, arguments: &[Token]) -> bool {
+        let Some(entries) = entries(arguments) else {
+            self.unknown("settings changed by code");
+            return false;
+        };
+        for (name, value) in entries {
+            if !self.configure(class, name, "=", &[], value) {
+                self.images(value);
+            }
+        }
         true
     }
 
     /// `container["image"] = …`
     fn item(&mut self, subscript: &[Token], value: &[Token]) -> bool {
-        let key = self.read(inside(subscript));
+        let key = self.read(inside(last_subscript(subscript)));
         if key.as_ref().and_then(Node::text) != Some("image") {
             return false;
         }
@@ -326,27 +376,5 @@ fn changed(name: &str, path: &str) -> String {
         "profile_list" => "profile_list replaced by code".to_owned(),
         _ if Attr::of(name) == Some(Attr::Image) => format!("image from an expression ({path})"),
         _ => format!("{name} changed by code"),
-    }
-}
-
-/// Whether a text names an image beyond doubt: a reference with a registry, a namespace, a tag or a digest.
-fn is_image(node: &Node) -> bool {
-    node.text().is_some_and(|text| text.contains(['/', ':', '@']) && text.parse::<Reference>().is_ok())
-}
-
-/// The images that a plain value names.
-pub fn images_in(node: &Node, found: &mut Vec<Node>) {
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|item| images_in(item, found)),
-        Value::Map(map) => {
-            for (key, item) in map {
-                if key == "image" && is_image(item) {
-                    found.push(item.clone());
-                } else {
-                    images_in(item, found);
-                }
-            }
-        }
-        _ => {}
     }
 }

@@ -2,7 +2,9 @@
 //! value, which images are named, and which settings only running the code would tell.
 
 pub mod effects;
+pub mod images;
 pub mod literal;
+pub mod names;
 pub mod shape;
 pub mod tokens;
 

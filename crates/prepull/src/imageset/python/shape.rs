@@ -96,6 +96,40 @@ pub fn end_of_item(tokens: &[Token]) -> usize {
     tokens.len()
 }
 
+/// The last of several subscripts: `["b"]` of `["a"]["b"]`.
+pub fn last_subscript(tokens: &[Token]) -> &[Token] {
+    let mut last = tokens;
+    loop {
+        let rest = last.get(inside(last).len() + 2..).unwrap_or_default();
+        if !rest.first().is_some_and(|token| token.is("[")) {
+            return last;
+        }
+        last = rest;
+    }
+}
+
+/// Names and values of what gives several: `{"a": 1, "b": 2}` or `a=1, b=2`. None where a name is no plain one.
+pub fn entries(tokens: &[Token]) -> Option<Vec<(&str, &[Token])>> {
+    let dictionary = tokens.first().is_some_and(|token| token.is("{"));
+    let mut rest = match dictionary {
+        true if inside(tokens).len() + 2 == tokens.len() => inside(tokens),
+        true => return None,
+        false => tokens,
+    };
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let item = &rest[..end_of_item(rest)];
+        let name = match (item.first()?, item.get(1)?) {
+            (Token::Text { value, formatted: false }, Token::Op(":")) if dictionary => value,
+            (Token::Name(name), Token::Op("=")) if !dictionary => name,
+            _ => return None,
+        };
+        found.push((name.as_str(), &item[2..]));
+        rest = rest.get(item.len() + 1..).unwrap_or_default();
+    }
+    Some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +162,29 @@ mod tests {
         let dots = &statements("a.b.c(d)")[0].tokens;
         assert_eq!(dotted(dots, 0), Some((vec!["a", "b", "c"], 5)));
         assert_eq!(dotted(dots, 1), None);
+    }
+
+    #[test]
+    fn names_and_values_are_told_apart() {
+        for (code, expected) in [
+            ("{'a': 1, 'b': {'c': 2}}", Some(&[("a", 1), ("b", 5)][..])),
+            ("{'a': f(x, y),}", Some(&[("a", 6)])),
+            ("a=1, b=[2]", Some(&[("a", 1), ("b", 3)])),
+            ("{}", Some(&[])),
+            ("{**a}", None),
+            ("{a: 1}", None),
+            ("{'a': 1}, b=2", None),
+            ("a", None),
+            ("{", None),
+        ] {
+            let tokens = statements(code).into_iter().next().map(|s| s.tokens).unwrap_or_default();
+            let found = entries(&tokens)
+                .map(|all| all.into_iter().map(|(name, value)| (name, value.len())).collect::<Vec<_>>());
+            assert_eq!(found.as_deref(), expected, "{code}");
+        }
+        let all = &statements("['a'][f(x)]['b']")[0].tokens;
+        assert_eq!(last_subscript(all).len(), 3);
+        assert_eq!(last_subscript(&all[..3]).len(), 3);
+        assert!(last_subscript(&[]).is_empty());
     }
 }

@@ -7,6 +7,7 @@ use super::singleuser::Base;
 use crate::Error;
 use crate::imageset::group::Gathered;
 use crate::imageset::node::{Node, Places, Value};
+use crate::imageset::python::images::images_in;
 use crate::imageset::python::{Effect, Scope};
 use crate::imageset::spawner::{Attr, Store};
 
@@ -32,8 +33,15 @@ pub fn run(
                 Effect::Image(node) => images.push(node),
                 Effect::Unknown(reason) => unknown.push(reason),
                 Effect::Set(name, node) if name == "profile_list" => base.profile_list = Some(node),
-                Effect::Append(name, _) | Effect::Update(name, _) if name == "profile_list" => {
+                Effect::Append(name, items) if name == "profile_list" => {
+                    if let Err(items) = offer(base, items) {
+                        unknown.push("profile_list replaced by code".to_owned());
+                        items.iter().for_each(|item| images_in(item, &mut images));
+                    }
+                }
+                Effect::Update(name, node) if name == "profile_list" => {
                     unknown.push("profile_list replaced by code".to_owned());
+                    images_in(&node, &mut images);
                 }
                 Effect::Weak(name, _)
                     if Attr::of(&name).is_some_and(|attr| base.settings.number(attr) != 0) => {}
@@ -47,7 +55,19 @@ pub fn run(
             gathered.unknown(piece, &reason);
         }
     }
+    images.extend(scope.rest());
     Ok(images)
+}
+
+/// Offers more profiles behind those there are; gives them back where those are no list.
+fn offer(base: &mut Base, more: Vec<Node>) -> Result<(), Vec<Node>> {
+    match (&mut base.profile_list, more.first()) {
+        (Some(Node { value: Value::List(profiles), .. }), _) => profiles.extend(more),
+        (Some(list), _) if !list.is_null() => return Err(more),
+        (none, Some(first)) => *none = Some(Node::like(Value::List(more.clone()), first)),
+        (_, None) => {}
+    }
+    Ok(())
 }
 
 /// The pieces of code in the order in which the hub runs them.

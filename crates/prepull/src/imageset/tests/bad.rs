@@ -125,3 +125,19 @@ fn ten_thousand_profiles_and_many_options_are_followed() {
     .unwrap();
     assert_eq!((set.unknown.len(), set.groups.len()), (0, 1));
 }
+
+/// A line doubles what the one before wrote: no code means that, and it must not take the machine's memory.
+#[test]
+fn code_that_doubles_its_values_ends() {
+    for (first, next) in
+        [("x = ['q']", "x = x + x"), ("x = 'q'", "x = x + x"), ("x = ['q']", "x = [x, x, x]")]
+    {
+        let code = format!("{first}\n{}c.KubeSpawner.profile_list = x\n", format!("{next}\n").repeat(100));
+        let values = serde_json::json!({"hub": {"extraConfig": {"a": code}}});
+        assert_eq!(
+            unknown(&values.to_string()),
+            ["hub.extraConfig.a: profile_list replaced by code"],
+            "{next}"
+        );
+    }
+}
