@@ -61,6 +61,9 @@ proptest! {
                 }
             }
             prop_assert!(set.groups.iter().all(|group| !group.images.is_empty()));
+            // What stands for a user's own words is never written out.
+            let leaks = serde_json::to_string(&set).unwrap().contains('\u{f8ff}');
+            prop_assert!(!leaks);
         }
     }
 
