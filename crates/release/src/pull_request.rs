@@ -54,13 +54,16 @@ pub async fn close(client: &Client, repo: &Reference, number: u64) -> Result<Vec
     remove(client, repo, number, None).await
 }
 
-async fn remove(client: &Client, repo: &Reference, number: u64, but: Option<&str>) -> Result<Vec<Removed>> {
+/// All tags of the pull request in a repository: what [`close`] would remove.
+pub async fn there(client: &Client, repo: &Reference, number: u64) -> Result<Vec<String>> {
     let names = client.tags(repo).await?;
-    let going: Vec<String> = tags_of(names.iter().map(String::as_str), number)
-        .into_iter()
-        .filter(|tag| Some(*tag) != but)
-        .map(str::to_owned)
-        .collect();
+    let ours = tags_of(names.iter().map(String::as_str), number);
+    Ok(ours.into_iter().map(str::to_owned).collect())
+}
+
+async fn remove(client: &Client, repo: &Reference, number: u64, but: Option<&str>) -> Result<Vec<Removed>> {
+    let mut going = there(client, repo, number).await?;
+    going.retain(|tag| Some(tag.as_str()) != but);
     let how = client.delete_tags(repo, &going).await?;
     let removed = |(tag, how): (&String, Deleted)| Removed {
         reference: repo.with_tag(tag).to_string(),

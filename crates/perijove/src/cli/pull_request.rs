@@ -7,7 +7,7 @@ use perijove_build::Built;
 use perijove_oci::Reference;
 use perijove_oci::client::Client;
 use perijove_release::plan::Decision;
-use perijove_release::record::{Record, Repository};
+use perijove_release::record::{Planned, Record, Repository};
 use perijove_release::run::Step;
 use perijove_release::{markdown, pull_request};
 use serde_json::json;
@@ -25,7 +25,10 @@ pub async fn run(arguments: &Arguments, number: u64, global: &Global, ui: &Ui) -
     let staging = arguments.staging.clone().or(config.repository.staging.clone()).filter(set);
     if arguments.close {
         let images = config.select(&arguments.common.images)?;
-        return close(&images, staging.as_deref(), number, ui).await;
+        return match arguments.dry_run {
+            true => would_close(&images, staging.as_deref(), number, ui).await,
+            false => close(&images, staging.as_deref(), number, ui).await,
+        };
     }
     if staging.is_none() && arguments.output.is_none() {
         return Err(CliError::usage(
@@ -49,6 +52,9 @@ pub async fn run(arguments: &Arguments, number: u64, global: &Global, ui: &Ui) -
         image.planned.decision = decision.clone();
     }
     record.nothing_to_release = decisions.iter().all(|decision| decision.released);
+    if arguments.dry_run {
+        return would_push(&record, staging.as_deref(), arguments.output.as_deref(), ui);
+    }
     let mut tests =
         Tests { prepared: &prepared, wanted: arguments.runtime, engine: None, tested: Vec::new() };
     record.checks = timed(&mut record.times.test_seconds, tests.run(&decisions, ui)).await?;
@@ -72,6 +78,36 @@ pub async fn run(arguments: &Arguments, number: u64, global: &Global, ui: &Ui) -
     record.pushed_bytes = prepared.builder.client.sent_bytes();
     record.seconds = start.elapsed().as_secs_f64();
     report(&record, &failed, arguments, ui)
+}
+
+/// `--dry-run`: what would be pushed and written. Neither is, and no record, output or summary.
+fn would_push(
+    record: &Record,
+    staging: Option<&str>,
+    folder: Option<&Path>,
+    ui: &Ui,
+) -> Result<Outcome, CliError> {
+    let mut steps = Vec::new();
+    for decision in record.images.iter().map(|image| &image.planned.decision).filter(|d| !d.released) {
+        let Decision { image, tag, .. } = decision;
+        if let Some(staging) = staging {
+            steps.push(format!("push {}:{tag}", staging_repository(staging, image)?.name()));
+        }
+        let file = |folder: &Path| folder.join(archive_name(image, tag)).display().to_string();
+        steps.extend(folder.map(|folder| format!("write {}", file(folder))));
+    }
+    let planned: Vec<&Planned> = record.images.iter().map(|image| &image.planned).collect();
+    let text = planned.iter().map(|planned| describe(planned)).chain(steps.iter().cloned());
+    ui.report(
+        &text.collect::<Vec<_>>().join("\n"),
+        &format!("```\n{}\n```", steps.join("\n")),
+        &json!({ "images": planned, "steps": steps, "warnings": record.warnings }),
+    )?;
+    Ok(Outcome::Done)
+}
+
+fn archive_name(image: &str, tag: &str) -> String {
+    format!("{image}-{tag}.tar")
 }
 
 fn report(record: &Record, failed: &str, arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
@@ -125,7 +161,7 @@ async fn archive(
     decision: &Decision,
 ) -> Result<String, CliError> {
     std::fs::create_dir_all(folder).map_err(perijove_oci::Error::io(folder))?;
-    let name = format!("{}-{}.tar", built.name, decision.tag);
+    let name = archive_name(&built.name, &decision.tag);
     let (file, tag) = (folder.join(&name), decision.tag.clone());
     let blobs = tempfile::tempdir()?;
     let content = client.localize(built.content.clone(), blobs.path(), perijove_oci::push::PARALLEL).await?;
@@ -164,4 +200,23 @@ async fn close(images: &[String], staging: Option<&str>, number: u64, ui: &Ui) -
         &json!({ "pull_request": number, "removed": removed, "left": left }),
     )?;
     Ok(if left.is_empty() { Outcome::Done } else { Outcome::Found })
+}
+
+/// `--close --dry-run`: the tags that would be removed.
+async fn would_close(
+    images: &[String],
+    staging: Option<&str>,
+    number: u64,
+    ui: &Ui,
+) -> Result<Outcome, CliError> {
+    let client = Client::new(ui.reporter())?;
+    let mut steps = Vec::new();
+    for image in images {
+        let Some(staging) = staging else { continue };
+        let repo = staging_repository(staging, image)?;
+        let tags = pull_request::there(&client, &repo, number).await?;
+        steps.extend(tags.iter().map(|tag| format!("remove {}", repo.with_tag(tag))));
+    }
+    ui.result(&steps.join("\n"), &json!({ "pull_request": number, "steps": steps }))?;
+    Ok(Outcome::Done)
 }

@@ -26,7 +26,7 @@ pub struct Arguments {
     pub common: prepared::What,
     /// Say what would be done, and do nothing that others see
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Remove what was pushed for the pull request
     #[arg(long, requires = "pull_request")]
     pub close: bool,

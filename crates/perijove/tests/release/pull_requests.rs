@@ -198,3 +198,40 @@ fn images_need_a_place() {
     let ran = scene.run(&["--pull-request", "7", "--close"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
+
+/// `--dry-run` says what would be done, also of a pull request, and does nothing that others see.
+#[test]
+fn a_dry_run_pushes_and_removes_nothing() {
+    let embedded = Registry::start(crate::PERIJOVE);
+    let front = Front::counting(&embedded.address);
+    let scene = Scene::new(&front.address);
+    scene.repository.write("images/hub/rootfs/etc/hub", "hub two\n");
+    let out = tempfile::tempdir().unwrap();
+    let (outputs, folder) = (out.path().join("outputs"), out.path().join("images"));
+    let dry = |words: &[&str]| {
+        front.requests();
+        let staging = scene.staging.registries[0].clone();
+        let words = [&["release", "--revision", "c2", "--branch", "main", "--dry-run"], words].concat();
+        let program = scene.site.perijove(&scene.repository, &words).args(["--staging", &staging]);
+        let ran = program.env("GITHUB_OUTPUT", &outputs.display().to_string()).run();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let requests = front.requests();
+        let reads = |line: &String| line.starts_with("GET ") || line.starts_with("HEAD ");
+        assert!(requests.iter().all(reads), "{requests:?}");
+        ran.stdout
+    };
+    let folder_text = folder.display().to_string();
+    let said = dry(&["--pull-request", "7", "--output", &folder_text]);
+    let staged = format!("{}/hub:5.3.0-1.pr7", scene.staging.registries[0]);
+    assert!(said.contains(&format!("\npush {staged}\n")), "{said}");
+    assert!(said.contains(&format!("write {folder_text}/hub-5.3.0-1.pr7.tar\n")), "{said}");
+    assert!(!said.contains("lab:4.5.0"), "the lab has not changed: {said}");
+    assert!(scene.names().values().all(Vec::is_empty), "nothing is pushed");
+    assert!(!folder.exists() && !outputs.exists(), "nothing is written");
+    // Nor is anything removed.
+    assert_eq!(scene.staged(&["--pull-request", "7"]).code, Some(0));
+    let before = scene.names();
+    assert_eq!(dry(&["--pull-request", "7", "--close"]), format!("remove {staged}\n"));
+    assert_eq!(scene.names(), before);
+    assert_eq!(dry(&["--pull-request", "8", "--close"]), "");
+}
