@@ -10,7 +10,7 @@ export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, and networks and
 # disks for the nodes of a real Kubernetes.
-TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap faketime qemu-user-static containernetworking-plugins iproute2 e2fsprogs
+TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap faketime strace qemu-user-static containernetworking-plugins iproute2 e2fsprogs
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0
 ACTIONLINT := 1.7.12

@@ -8,6 +8,7 @@
 
 mod bases;
 mod branches;
+mod claims;
 mod commits;
 mod counts;
 mod credentials;

@@ -1,5 +1,7 @@
 //! Manifests: GET, HEAD, PUT, DELETE (distribution-spec 1.1, "Pulling manifests", "Pushing Manifests").
 
+use std::collections::HashSet;
+
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 use perijove_oci::Digest;
@@ -131,12 +133,13 @@ fn store_manifest(
         return Err(invalid(format!("`{}` is not a media type", media_type.escape_default())));
     }
     let subject = summary.subject().map_err(invalid)?;
-    let mut tags = named.clone();
+    let by_path = match reference {
+        ManifestRef::Tag(tag) => Some(tag),
+        ManifestRef::Digest(_) => None,
+    };
+    let tags = in_order(by_path.into_iter().chain(&named));
     let digest = match reference {
-        ManifestRef::Tag(tag) => {
-            tags.push(tag.clone());
-            Digest::sha256(bytes)
-        }
+        ManifestRef::Tag(_) => Digest::sha256(bytes),
         ManifestRef::Digest(digest) => {
             let actual = Digest::of(digest.algorithm(), bytes);
             if actual != *digest {
@@ -146,8 +149,6 @@ fn store_manifest(
             actual
         }
     };
-    tags.sort_unstable();
-    tags.dedup();
     let new = NewManifest {
         media_type,
         digest: &digest,
@@ -160,6 +161,13 @@ fn store_manifest(
     let create_only = tags.iter().filter(|tag| store.is_create_only(tag)).cloned().collect();
     let location = format!("/v2/{repository}/manifests/{digest}");
     Ok(Stored { location, digest, named, create_only, subject })
+}
+
+/// Each tag once, where it is first named. They are set in this order: a client that names last what it looks for first
+/// knows by it that a PUT was not cut short.
+fn in_order<'t>(tags: impl Iterator<Item = &'t Tag>) -> Vec<Tag> {
+    let mut seen = HashSet::new();
+    tags.filter(|tag| seen.insert(tag.as_str())).cloned().collect()
 }
 
 /// RFC 6838, 4.2, near enough: it becomes a header's value and a line in a file.
@@ -179,4 +187,17 @@ pub(crate) async fn delete(app: &App, repository: RepositoryName, reference: Man
     })
     .await?;
     if removed { Ok(status(StatusCode::ACCEPTED)) } else { Err(unknown(&repository, &reference)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_set_in_the_order_of_the_request() {
+        let tags: Vec<Tag> =
+            ["4.1.6-0", "4.1.6", "4.1", "4.1.6", "4"].map(|tag| tag.parse().unwrap()).to_vec();
+        let ordered: Vec<String> = in_order(tags.iter()).iter().map(ToString::to_string).collect();
+        assert_eq!(ordered, ["4.1.6-0", "4.1.6", "4.1", "4"]);
+    }
 }

@@ -47,7 +47,7 @@ pub struct NewManifest<'a> {
     pub summary: &'a Summary,
     /// The manifest that it is about.
     pub subject: Option<&'a Digest>,
-    /// Tags to set with it.
+    /// Tags to set with it, in this order.
     pub tags: &'a [Tag],
 }
 
@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// Stores a manifest and sets its tags; returns when both are on the disk. The manifest is there before
-    /// the first tag; each tag is there completely or not at all.
+    /// the first tag; each tag is there completely or not at all, and only if those before it are.
     ///
     /// # Errors
     /// [`StoreError::TagTaken`] when a create-only tag names another digest: nothing is written then, neither
