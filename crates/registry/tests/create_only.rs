@@ -49,6 +49,40 @@ fn several_tags_are_set_all_or_none() {
     client.get("/v2/hub/manifests/1.0.0-2").expect(404);
 }
 
+/// A list of tags says all of them as one digest, and a PUT that brings it holds only while they are the tags.
+#[test]
+fn tags_move_only_while_they_are_as_the_client_knows() {
+    let registry = registry();
+    let client = registry.client();
+    let manifests = [b"1", b"2", b"3"].map(|layer| image(b"{}", &[layer]));
+    let seen = |count: &str| {
+        let list = client.get(&format!("/v2/hub/tags/list{count}")).expect(200);
+        list.header("perijove-tags").unwrap().to_owned()
+    };
+    let put = |number: usize, tags: &str, seen: &str| {
+        let path = format!("/v2/hub/manifests/{}?{tags}", Digest::sha256(&manifests[number]));
+        let headers = [("Content-Type", MANIFEST), ("Perijove-Tags", seen)];
+        client.send("PUT", &path, &headers, &manifests[number])
+    };
+    client.put("/v2/hub/manifests/5.3", MANIFEST, &manifests[0]).expect(201);
+    let before = seen("");
+    assert_eq!(before, seen("?n=1"), "of all tags, whatever the page");
+    put(1, "tag=5.3.1-0&tag=5.3", &before).expect(201);
+    assert_ne!(seen(""), before);
+    // Somebody came first: nothing is written.
+    put(2, "tag=5.3.2-0&tag=5.3", &before).refused(412, "DENIED");
+    assert_eq!(client.get("/v2/hub/manifests/5.3").expect(200).body, manifests[1]);
+    for gone in ["5.3.2-0", Digest::sha256(&manifests[2]).to_string().as_str()] {
+        client.get(&format!("/v2/hub/manifests/{gone}")).expect(404);
+    }
+    // The request whose answer was lost, again; and a tag that is another's, which no look can mend.
+    put(1, "tag=5.3.1-0&tag=5.3", &before).expect(201);
+    put(2, "tag=5.3.1-0&tag=5.3", &before).refused(409, "DENIED");
+    put(2, "tag=5.3.2-0&tag=5.3", &seen("")).expect(201);
+    put(2, "tag=5.3.2-0", "x").refused(400, "DIGEST_INVALID");
+    assert_eq!(client.get("/v2/hub/manifests/5.3").expect(200).body, manifests[2]);
+}
+
 #[test]
 fn of_many_at_once_one_wins() {
     const CLIENTS: usize = 12;

@@ -121,6 +121,14 @@ pub fn is_taken(error: &Error) -> bool {
     matches!(error, Error::Refused(answer) if refusal(answer).is_some())
 }
 
+/// Whether the registry says that others have changed the repository's tags since they were listed. Only the embedded
+/// one is asked to mind (docs/registry.md).
+pub fn is_outdated(error: &Error) -> bool {
+    matches!(error, Error::Refused(answer) if answer.method == "PUT"
+        && answer.status == 412
+        && answer.message.starts_with("the repository has other tags"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

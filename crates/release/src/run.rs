@@ -162,12 +162,12 @@ impl Release<'_> {
         let mut new: Vec<_> = pairs().filter(|(_, (_, decision))| !decision.released).collect();
         new.sort_by_key(|(_, (image, _))| &image.candidate.image);
         for (at, (image, decision)) in new {
-            let aliases = self.aliases_now(image, decision).await?;
+            let mut now = self.now(image, decision).await?;
             let mut repos: Vec<(usize, &Reference)> = image.repos.iter().enumerate().collect();
             repos.sort_by_key(|(_, repo)| repo.name());
             for (number, repo) in repos {
                 (self.observe)(&Step::Claim(repo.name(), decision.tag.clone()));
-                let Some(claimed) = self.claim(repo, &image.content, decision, &aliases).await? else {
+                let Some(claimed) = self.claim(image, repo, decision, &mut now).await? else {
                     return Ok(Attempt::Lost);
                 };
                 let (name, tag) = (decision.image.clone(), decision.tag.clone());

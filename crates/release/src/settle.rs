@@ -3,16 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
-use bytes::Bytes;
-use perijove_oci::client::{Put, TAGS_AT_ONCE};
+use perijove_oci::client::{Fetched, Put, TAGS_AT_ONCE, TagList};
 use perijove_oci::content::ImageContent;
 use perijove_oci::{Descriptor, Error as Registry, Reference, push};
 use perijove_tags::Tag;
 
 use crate::plan::Decision;
-use crate::referee::{Referee, is_taken};
+use crate::referee::{Referee, is_outdated, is_taken};
 use crate::run::{Image, RACES, Release, Step};
 use crate::{Error, Result, faults};
+
+/// The tags of an image's repositories.
+pub(crate) struct Listed {
+    /// All names.
+    names: BTreeSet<String>,
+    /// By repository, where its registry lets a PUT depend on them: then no alias is moved by what was true before
+    /// (RULE.md, I1).
+    seen: BTreeMap<String, String>,
+}
+
+impl Listed {
+    fn seen(&self, repo: &Reference) -> Option<&str> {
+        self.seen.get(&repo.name()).map(String::as_str)
+    }
+}
+
+/// What a claim stands on.
+pub(crate) struct Now {
+    /// The planned aliases that the rule still gives the build.
+    aliases: Vec<String>,
+    /// By what it does.
+    listed: Listed,
+}
 
 /// A claimed tag.
 pub(crate) struct Claimed {
@@ -23,30 +45,51 @@ pub(crate) struct Claimed {
 }
 
 impl Release<'_> {
-    /// The planned aliases that the rule still gives the build: somebody may have released since the plan was made
-    /// (RULE.md, I1).
-    pub(crate) async fn aliases_now(&self, image: &Image, decision: &Decision) -> Result<Vec<String>> {
-        let names = self.names(image).await?;
-        let now = perijove_tags::aliases(&decision.tag, names.iter().map(String::as_str))?;
-        Ok(decision.aliases.iter().filter(|alias| now.contains(alias)).cloned().collect())
+    /// The planned aliases that the rule still gives the build: somebody may have released since the plan was made.
+    pub(crate) async fn now(&self, image: &Image, decision: &Decision) -> Result<Now> {
+        let listed = self.listed(image).await?;
+        let now = perijove_tags::aliases(&decision.tag, listed.names.iter().map(String::as_str))?;
+        let aliases = decision.aliases.iter().filter(|alias| now.contains(alias)).cloned().collect();
+        Ok(Now { aliases, listed })
     }
 
     /// All tags of all repositories of an image.
-    async fn names(&self, image: &Image) -> Result<BTreeSet<String>> {
-        let mut names = BTreeSet::new();
+    async fn listed(&self, image: &Image) -> Result<Listed> {
+        let mut listed = Listed { names: BTreeSet::new(), seen: BTreeMap::new() };
         for repo in &image.repos {
-            names.extend(self.client.tags(repo).await?);
+            let TagList { tags, seen } = self.client.tag_list(repo).await?;
+            listed.names.extend(tags);
+            listed.seen.extend(seen.map(|seen| (repo.name(), seen)));
         }
-        Ok(names)
+        Ok(listed)
     }
 
-    /// Creates the build's tag, together with the aliases where the registry can; `None` when it is another's.
+    /// Creates the build's tag, together with the aliases where that cannot move one back; `None` when it is another's.
     pub(crate) async fn claim(
+        &self,
+        image: &Image,
+        repo: &Reference,
+        decision: &Decision,
+        now: &mut Now,
+    ) -> Result<Option<Claimed>> {
+        for _ in 0..RACES {
+            match self.claim_as(repo, &image.content, decision, now).await {
+                // Somebody released meanwhile: fewer aliases are ours, perhaps.
+                Err(Error::Registry(error)) if is_outdated(&error) => {
+                    *now = self.now(image, decision).await?;
+                }
+                ended => return ended,
+            }
+        }
+        Err(Error::Races { number: RACES })
+    }
+
+    async fn claim_as(
         &self,
         repo: &Reference,
         content: &ImageContent,
         decision: &Decision,
-        aliases: &[String],
+        now: &Now,
     ) -> Result<Option<Claimed>> {
         let tagged = repo.with_tag(&decision.tag);
         if let Some(found) = self.client.head(&tagged).await?
@@ -56,8 +99,11 @@ impl Release<'_> {
         }
         let root = &content.root;
         let bytes = &content.manifest(&root.digest)?.1;
+        // Where the registry would not mind that others come first, the aliases wait for a look after the claim.
+        let seen = now.listed.seen(repo);
+        let aliases = now.aliases.iter().filter(|_| seen.is_some());
         let all: Vec<String> = std::iter::once(&decision.tag).chain(aliases).cloned().collect();
-        let put = self.client.put_by_digest(repo, root, bytes, first(&all)).await;
+        let put = self.client.put_by_digest(repo, root, bytes, first(&all), seen).await;
         let Some(mut put) = self.taken(repo, put)? else {
             return Ok(None);
         };
@@ -67,7 +113,7 @@ impl Release<'_> {
             if self.client.head(&tagged).await?.is_some_and(|found| found.digest != decision.digest) {
                 return Ok(None);
             }
-            let by_tag = self.client.put_by_tag(repo, root, bytes, &decision.tag).await;
+            let by_tag = self.client.put_by_tag(repo, root, bytes, &decision.tag, None).await;
             put = match self.taken(repo, by_tag) {
                 Ok(Some(put)) => put,
                 // Somebody came in between, and the registry let them.
@@ -110,8 +156,8 @@ impl Release<'_> {
         // The order in which aliases move: the longest first, `latest` last.
         let order = Tag::parse(&decision.tag).map(|tag| tag.candidates()).unwrap_or_default();
         for _ in 0..RACES {
-            let names = self.names(image).await?;
-            let wanted = faults::expected(names.iter().map(String::as_str));
+            let listed = self.listed(image).await?;
+            let wanted = faults::expected(listed.names.iter().map(String::as_str));
             let wanted: Vec<(&String, &String)> = order
                 .iter()
                 .filter(|alias| decision.aliases.contains(alias) || **alias == image.candidate.version)
@@ -121,7 +167,11 @@ impl Release<'_> {
             for repo in &image.repos {
                 (self.observe)(&Step::Verify(repo.name()));
                 moved |= self.restore(image, repo, decision).await?;
-                moved |= self.align(repo, &wanted, !one_by_one.contains(&repo.registry)).await?;
+                let together = !one_by_one.contains(&repo.registry);
+                moved |= match self.align(repo, &wanted, together, listed.seen(repo)).await {
+                    Err(Error::Registry(error)) if is_outdated(&error) => true,
+                    other => other?,
+                };
             }
             if !moved {
                 return Ok(());
@@ -149,7 +199,13 @@ impl Release<'_> {
 
     /// Moves those of the aliases that do not name the build that is `wanted`, in this order; whether one had to be
     /// moved. Aliases of one build go in one request where the registry takes several tags `together`.
-    async fn align(&self, repo: &Reference, wanted: &[(&String, &String)], together: bool) -> Result<bool> {
+    async fn align(
+        &self,
+        repo: &Reference,
+        wanted: &[(&String, &String)],
+        together: bool,
+        seen: Option<&str>,
+    ) -> Result<bool> {
         let mut builds: BTreeMap<&String, Option<Descriptor>> = BTreeMap::new();
         let mut stray: Vec<(&String, Vec<String>)> = Vec::new();
         for (alias, target) in wanted {
@@ -172,7 +228,7 @@ impl Release<'_> {
             let tagged = repo.with_tag(target);
             // One that was deleted since is looked for again in the next round.
             let Some(build) = self.client.manifest(&tagged).await? else { continue };
-            self.point(repo, &build.descriptor, &build.bytes, aliases, together).await?;
+            self.point(repo, &build, aliases, together, seen).await?;
         }
         Ok(!stray.is_empty())
     }
@@ -180,17 +236,18 @@ impl Release<'_> {
     async fn point(
         &self,
         repo: &Reference,
-        root: &Descriptor,
-        bytes: &Bytes,
+        build: &Fetched,
         aliases: &[String],
         together: bool,
+        seen: Option<&str>,
     ) -> Result<()> {
+        let Fetched { descriptor: root, bytes } = build;
         let mut done = BTreeSet::new();
         if together && aliases.len() > 1 {
-            done = self.client.put_by_digest(repo, root, bytes, first(aliases)).await?.confirmed;
+            done = self.client.put_by_digest(repo, root, bytes, first(aliases), seen).await?.confirmed;
         }
         for alias in aliases.iter().filter(|alias| !done.contains(*alias)) {
-            self.client.put_by_tag(repo, root, bytes, alias).await?;
+            self.client.put_by_tag(repo, root, bytes, alias, seen).await?;
         }
         Ok(())
     }

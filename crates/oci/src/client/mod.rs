@@ -31,7 +31,7 @@ pub use delete::Deleted;
 pub(crate) use download::permissions;
 pub use packages::Packages;
 pub use put::{Put, TAGS_AT_ONCE};
-pub use read::Fetched;
+pub use read::{Fetched, TagList};
 pub(crate) use route::Route;
 pub use upload::{How, Sent};
 

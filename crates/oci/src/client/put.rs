@@ -23,6 +23,9 @@ pub const TAGS_AT_ONCE: usize = 10;
 /// By this header the embedded registry says which of the tags in a PUT it will never let point elsewhere.
 pub const CREATE_ONLY: &str = "perijove-create-only";
 
+/// The embedded registry's header of a list of tags and of a PUT that depends on it.
+pub(super) const TAGS: &str = "perijove-tags";
+
 /// What a registry answered to a PUT.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
@@ -73,7 +76,7 @@ impl Client {
             let mut chunks = all.chunks(TAGS_AT_ONCE);
             let mut chunk = chunks.next().unwrap_or_default();
             loop {
-                let one = self.put_by_digest(repo, manifest, &bytes, chunk).await?;
+                let one = self.put_by_digest(repo, manifest, &bytes, chunk, None).await?;
                 let confirmed = one.confirmed.clone();
                 put.add(one);
                 if confirmed.is_empty() {
@@ -87,7 +90,7 @@ impl Client {
             }
         }
         for tag in rest {
-            put.add(self.put_by_tag(repo, manifest, &bytes, tag).await?);
+            put.add(self.put_by_tag(repo, manifest, &bytes, tag, None).await?);
         }
         let links = Links::read(&manifest.digest, &bytes)?;
         if let Some(subject) = links.subject.as_ref().filter(|_| !put.listed) {
@@ -97,13 +100,15 @@ impl Client {
     }
 
     /// One PUT by digest that points `tags` (at most [`TAGS_AT_ONCE`]) at the manifest too, where the registry
-    /// can: all of them, or none where it refuses one.
+    /// can: all of them, or none where it refuses one. With the `seen` of a [`super::TagList`] it is refused (412) where the
+    /// repository has other tags by now.
     pub async fn put_by_digest(
         &self,
         repo: &Reference,
         manifest: &Descriptor,
         bytes: &Bytes,
         tags: &[String],
+        seen: Option<&str>,
     ) -> Result<Put> {
         if let Some(bad) = tags.iter().find(|t| !is_tag(t)) {
             return Err(not_a_tag(bad));
@@ -112,22 +117,23 @@ impl Client {
         if !tags.is_empty() {
             url.query_pairs_mut().extend_pairs(tags.iter().map(|t| ("tag", t)));
         }
-        self.put_checked(repo, &url, manifest, bytes).await
+        self.put_checked(repo, &url, manifest, bytes, seen).await
     }
 
-    /// One PUT by tag. Where the registry does not say what it took, the tag is read back.
+    /// One PUT by tag, with `seen` as above. Where the registry does not say what it took, the tag is read back.
     pub async fn put_by_tag(
         &self,
         repo: &Reference,
         manifest: &Descriptor,
         bytes: &Bytes,
         tag: &str,
+        seen: Option<&str>,
     ) -> Result<Put> {
         if !is_tag(tag) {
             return Err(not_a_tag(tag));
         }
         let url = self.url(repo, &format!("manifests/{tag}"))?;
-        let mut put = self.put_checked(repo, &url, manifest, bytes).await?;
+        let mut put = self.put_checked(repo, &url, manifest, bytes, seen).await?;
         if !put.announced {
             self.check_tag(repo, tag, &manifest.digest).await?;
         }
@@ -141,9 +147,12 @@ impl Client {
         url: &Url,
         manifest: &Descriptor,
         bytes: &Bytes,
+        seen: Option<&str>,
     ) -> Result<Put> {
         let access = Access::push(&repo.registry, &repo.repository);
-        let (headers, sent) = self.put_bytes(&access, url, &manifest.media_type, bytes.clone()).await?;
+        let headers = [(CONTENT_TYPE.as_str(), manifest.media_type.as_str())].into_iter();
+        let headers: Vec<_> = headers.chain(seen.map(|seen| (TAGS, seen))).collect();
+        let (headers, sent) = self.put_bytes(&access, url, &headers, bytes.clone()).await?;
         let announced = announced(url, &headers)?;
         if let Some(found) = announced.clone() {
             // A registry that knows only sha256 answers so to a manifest that was named by its sha512.
@@ -174,13 +183,14 @@ impl Client {
         &self,
         access: &Access,
         url: &Url,
-        media_type: &str,
+        headers: &[(&str, &str)],
         bytes: Bytes,
     ) -> Result<(HeaderMap, u64)> {
         let sent = AtomicU64::new(0);
         let make = || {
             sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            self.0.http.to(url).put(url.clone()).header(CONTENT_TYPE, media_type).body(bytes.clone())
+            let put = self.0.http.to(url).put(url.clone()).body(bytes.clone());
+            headers.iter().fold(put, |put, (name, value)| put.header(*name, *value))
         };
         let answer = self.send(access, url, Again::Yes, make).await;
         let sent = sent.into_inner();

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LINK};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
+use super::put::TAGS;
 use super::request::{Again, refused, text};
 use super::{Client, endpoint, link};
 use crate::auth::Access;
@@ -148,6 +149,11 @@ impl Client {
 
     /// All tags of the repository, in the registry's order; none where the repository does not exist.
     pub async fn tags(&self, repo: &Reference) -> Result<Vec<String>> {
+        Ok(self.tag_list(repo).await?.tags)
+    }
+
+    /// The same, with what a PUT can be made to depend on.
+    pub async fn tag_list(&self, repo: &Reference) -> Result<TagList> {
         #[derive(Deserialize)]
         struct Page {
             // distribution writes null for none.
@@ -156,6 +162,7 @@ impl Client {
         let access = Access::pull(&repo.registry, &repo.repository);
         let first = self.url(repo, "tags/list?n=1000")?;
         let mut tags = Vec::new();
+        let mut seen = None;
         let mut pages = Pages::new(first);
         while let Some(url) = pages.next()? {
             let Some(document) = self.document(&access, &url, "application/json", MAX_PAGE).await? else {
@@ -163,11 +170,22 @@ impl Client {
             };
             let page: Page = serde_json::from_slice(&document.bytes)
                 .map_err(|_| Error::answer(&url, "the list of tags is not JSON with `tags`"))?;
+            // The first page's, which is the oldest: what comes while the others are read is a change.
+            seen.get_or_insert_with(|| text(&document.headers, TAGS).map(str::to_owned));
             tags.extend(page.tags.unwrap_or_default());
             pages.follow(&document.url, &document.headers)?;
         }
-        Ok(tags)
+        Ok(TagList { tags, seen: seen.flatten() })
     }
+}
+
+/// The tags of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagList {
+    /// In the registry's order.
+    pub tags: Vec<String>,
+    /// Stands for all of them, where the registry lets a PUT depend on them (the embedded one: docs/registry.md).
+    pub seen: Option<String>,
 }
 
 /// The pages of a list, each seen once.

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use reqwest::Url;
+use reqwest::header::CONTENT_TYPE;
 
 use super::Client;
 use super::read::{MAX_MANIFEST, Pages, bare_type};
@@ -112,7 +113,7 @@ impl Client {
 
     async fn put_index(&self, repo: &Reference, url: &Url, bytes: Bytes) -> Result<u64> {
         let access = Access::push(&repo.registry, &repo.repository);
-        let (_, sent) = self.put_bytes(&access, url, media::INDEX, bytes).await?;
+        let (_, sent) = self.put_bytes(&access, url, &[(CONTENT_TYPE.as_str(), media::INDEX)], bytes).await?;
         Ok(sent)
     }
 }

@@ -36,6 +36,7 @@ pub(crate) enum Kind {
     SizeInvalid,
     StoreFull,
     TagInvalid,
+    TagsChanged,
     TooManyLogins,
     TooManyTags,
     Unauthorized,
@@ -68,6 +69,7 @@ impl Kind {
             Kind::SizeInvalid => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
             Kind::StoreFull => (StatusCode::INSUFFICIENT_STORAGE, "DENIED"),
             Kind::TagInvalid => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            Kind::TagsChanged => (StatusCode::PRECONDITION_FAILED, "DENIED"),
             Kind::TooManyLogins => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Kind::TooManyTags => (StatusCode::URI_TOO_LONG, "UNSUPPORTED"),
             Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
@@ -179,6 +181,10 @@ impl From<StoreError> for ApiError {
                 format!("tag `{tag}` is create-only and names {existing} already: choose another tag"),
             )
             .with_detail(json!({ "tag": tag, "digest": existing })),
+            StoreError::TagsChanged => ApiError::new(
+                Kind::TagsChanged,
+                "the repository has other tags than `Perijove-Tags` says: list them again",
+            ),
         }
     }
 }

@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::answer::{Answer, json as json_answer, text};
 use super::errors::{ApiError, Kind};
+use super::manifests::TAGS;
 use super::page::{Page, link};
 use super::query::Query;
 use super::{App, blocking};
 use crate::auth::{Action, Identity};
 use crate::names::RepositoryName;
-use crate::store::Referrer;
+use crate::store::{Referrer, Store};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -29,9 +30,11 @@ pub(crate) async fn tags(app: &App, repository: RepositoryName, query: &Query) -
     let (repository, tags) = blocking(move || store.tags(&repository).map(|tags| (repository, tags))).await?;
     let tags =
         tags.ok_or_else(|| ApiError::new(Kind::NameUnknown, format!("no repository `{repository}`")))?;
+    let digest = Store::tags_digest(&tags);
     let (tags, more) = page.of(tags, String::clone);
     let mut response =
         json_answer("application/json", &json!({ "name": repository.as_str(), "tags": tags }))?;
+    response.headers_mut().insert(TAGS, text(&digest.to_string())?);
     if let Some(last) = tags.last().filter(|_| more) {
         let target = link(&format!("/v2/{repository}/tags/list"), page.count, last, &[]);
         response.headers_mut().insert(LINK, text(&target)?);

@@ -22,6 +22,10 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// Ours: which of the tags in a PUT can be created once only, so that a release knows who is the referee.
 const CREATE_ONLY: HeaderName = HeaderName::from_static("perijove-create-only");
 
+/// Ours, of a list of tags and of a PUT: all tags of the repository as one digest. A PUT that brings it moves tags only
+/// while those are the tags, else it is answered 412; so who decides by the list decides by what is true.
+pub(crate) const TAGS: HeaderName = HeaderName::from_static("perijove-tags");
+
 /// Tags that one PUT may set; the specification wants at least ten.
 const TAGS_AT_ONCE: usize = 100;
 
@@ -83,13 +87,16 @@ pub(crate) async fn put(
     // RFC 9110, 8.3.1: parameters follow a semicolon; the specification says to ignore them.
     let header = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let header = header.map(|value| value.split(';').next().unwrap_or(value).trim().to_owned());
+    let if_tags = headers.get(TAGS).map(|value| value.to_str().unwrap_or_default().parse::<Digest>());
+    let if_tags = if_tags.transpose()?;
     let limit = app.limits.manifest_bytes;
     let bytes = body.whole(limit).await?.ok_or_else(|| {
         ApiError::new(Kind::ManifestTooLarge, format!("a manifest has at most {limit} bytes here"))
     })?;
     let store = app.store.clone();
     let stored = blocking(move || {
-        Ok(store_manifest(&store, &repository, &reference, header.as_deref(), &bytes, named))
+        let sent = Sent { header: header.as_deref(), bytes: &bytes, named, if_tags };
+        Ok(store_manifest(&store, &repository, &reference, sent))
     })
     .await??;
 
@@ -109,6 +116,14 @@ pub(crate) async fn put(
     Ok(response)
 }
 
+/// What a PUT brings.
+struct Sent<'a> {
+    header: Option<&'a str>,
+    bytes: &'a [u8],
+    named: Vec<Tag>,
+    if_tags: Option<Digest>,
+}
+
 /// What a PUT did.
 struct Stored {
     location: String,
@@ -122,10 +137,9 @@ fn store_manifest(
     store: &Store,
     repository: &RepositoryName,
     reference: &ManifestRef,
-    header: Option<&str>,
-    bytes: &[u8],
-    named: Vec<Tag>,
+    sent: Sent<'_>,
 ) -> Result<Stored, ApiError> {
+    let Sent { header, bytes, named, if_tags } = sent;
     let invalid = |message: String| ApiError::new(Kind::ManifestInvalid, message);
     let summary = Summary::read(bytes).map_err(invalid)?;
     let media_type = summary.stored_type(header).map_err(invalid)?;
@@ -156,6 +170,7 @@ fn store_manifest(
         summary: &summary,
         subject: subject.as_ref(),
         tags: &tags,
+        if_tags: if_tags.as_ref(),
     };
     store.put_manifest(repository, &new)?;
     let create_only = tags.iter().filter(|tag| store.is_create_only(tag)).cloned().collect();

@@ -46,6 +46,9 @@ pub enum StoreError {
         /// What it names.
         existing: Digest,
     },
+    /// The repository has other tags than those that the client decided upon.
+    #[error("the repository has other tags by now")]
+    TagsChanged,
 }
 
 impl StoreError {

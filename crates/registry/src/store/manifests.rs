@@ -49,6 +49,8 @@ pub struct NewManifest<'a> {
     pub subject: Option<&'a Digest>,
     /// Tags to set with it, in this order.
     pub tags: &'a [Tag],
+    /// [`Store::tags_digest`] of the tags that the repository must have, if one of `tags` moves or is new.
+    pub if_tags: Option<&'a Digest>,
 }
 
 impl Store {
@@ -131,7 +133,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TagTaken`] when a create-only tag names another digest: nothing is written then, neither
-    /// the manifest nor the other tags.
+    /// the manifest nor the other tags. [`StoreError::TagsChanged`] likewise, when there are other tags than `if_tags`.
     pub fn put_manifest(&self, repository: &RepositoryName, new: &NewManifest<'_>) -> Result<(), StoreError> {
         let path = self.layout.manifest(repository, new.digest);
         // Cheap refusal before anything is written; decided again under the lock.
@@ -146,6 +148,13 @@ impl Store {
         {
             let _naming = self.naming();
             let decisions = self.decide_tags(repository, new)?;
+            // What was put already, by a request whose answer was lost, is no change.
+            if let Some(wanted) = new.if_tags
+                && decisions.iter().any(|decision| *decision != Decision::Same)
+                && Store::tags_digest(&self.tags(repository)?.unwrap_or_default()) != *wanted
+            {
+                return Err(StoreError::TagsChanged);
+            }
             if let Some(subject) = new.subject {
                 self.add_referrer(repository, subject, new.digest)?;
             }

@@ -25,6 +25,12 @@ impl Store {
         Ok(Some(tags))
     }
 
+    /// The same, with nothing for no repository, as one digest: of all names in this order, each with a line feed.
+    pub fn tags_digest(tags: &[String]) -> Digest {
+        let lines: Vec<&str> = tags.iter().flat_map(|tag| [tag.as_str(), "\n"]).collect();
+        Digest::sha256(lines.concat().as_bytes())
+    }
+
     /// Whether the repository was ever pushed to.
     pub fn has_repository(&self, repository: &RepositoryName) -> bool {
         [MANIFESTS, BLOBS].iter().any(|kind| self.layout.folder(repository, kind).is_dir())
