@@ -48,7 +48,7 @@ pub struct Record {
     /// Whether no image got a new build.
     pub nothing_to_release: bool,
     /// One entry an image, in the order of the plan. Empty where one look at the greatest aliases said that all is
-    /// there.
+    /// there, and nobody asked for the record.
     pub images: Vec<Released>,
     /// Tags of this release that another one overwrote, because a registry let it; each took a new number.
     pub overwritten: Vec<String>,

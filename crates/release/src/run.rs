@@ -99,7 +99,7 @@ impl Release<'_> {
     /// for the greatest alias is moved last.
     pub async fn is_done(&self) -> Result<bool> {
         let tops = self.images.iter().flat_map(|image| {
-            let top = greatest_alias(&image.candidate.version, self.branch);
+            let top = self.greatest_alias(image);
             image.repos.iter().map(move |repo| (repo.with_tag(&top), &image.candidate.digest))
         });
         let heads = tops.map(|(top, digest)| async move {
@@ -107,6 +107,14 @@ impl Release<'_> {
             Ok::<_, Error>(found.is_some_and(|found| found.digest == *digest))
         });
         stream::iter(heads).buffer_unordered(ABREAST).try_all(|same| async move { same }).await
+    }
+
+    /// The greatest alias that a build of the image's version may have on this branch.
+    pub fn greatest_alias(&self, image: &Image) -> String {
+        let tag = format!("{}-0", image.candidate.version);
+        let all = perijove_tags::aliases(&tag, []).unwrap_or_default();
+        let ours = |alias: &String| *alias != tag && (self.branch.moves_latest || alias != "latest");
+        all.into_iter().rfind(ours).unwrap_or_else(|| image.candidate.version.clone())
     }
 
     /// What the registries have and what is to do.
@@ -201,13 +209,4 @@ impl Release<'_> {
         let same = all.filter(|other| other.registry == repo.registry && other.repository != repo.repository);
         same.map(|other| other.repository.clone()).collect()
     }
-}
-
-/// The greatest alias that a build of `version` may have on this branch.
-fn greatest_alias(version: &str, branch: Branch) -> String {
-    let tag = format!("{version}-0");
-    let all = perijove_tags::aliases(&tag, []).unwrap_or_default();
-    let mut aliases =
-        all.into_iter().filter(|alias| *alias != tag && (branch.moves_latest || alias != "latest"));
-    aliases.next_back().unwrap_or_else(|| version.to_owned())
 }

@@ -160,7 +160,8 @@ impl Release<'_> {
             let wanted = faults::expected(listed.names.iter().map(String::as_str));
             let wanted: Vec<(&String, &String)> = order
                 .iter()
-                .filter(|alias| decision.aliases.contains(alias) || **alias == image.candidate.version)
+                // `latest` may be kept from a greater version, whose branch leaves it alone.
+                .filter(|alias| *alias != "latest" || decision.aliases.contains(alias))
                 .filter_map(|alias| wanted.get_key_value(alias))
                 .collect();
             let mut moved = false;

@@ -47,6 +47,18 @@ pub struct Arguments {
     pub runtime: Wanted,
 }
 
+impl Arguments {
+    /// Whether somebody reads which tags are there: a person who tries what would be done, or a pipeline that was cut
+    /// off before it had its record.
+    fn wants_tags(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|path| !path.is_empty());
+        self.dry_run || self.record.is_some() || self.notes.is_some() || OUTPUTS.into_iter().any(is_set)
+    }
+}
+
+/// Files of GitHub's that a release appends to (GitHub, "Workflow commands").
+const OUTPUTS: [&str; 2] = ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"];
+
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     if let Some(number) = arguments.common.pull_request {
         return pull_request::run(&arguments, number, global, ui).await;
@@ -57,10 +69,13 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     let observe = |step: &Step| ui.status(&step.to_string());
     let release = prepared.release(&kinship, &observe);
     let mut record = empty(&prepared, None);
-    if release.is_done().await? {
-        let digests: Vec<String> =
-            prepared.builts.iter().map(|built| format!("{} {}", built.name, built.digest)).collect();
-        ui.status(&format!("nothing to release: all repositories have {}", digests.join(", ")));
+    // One HEAD a repository is enough to know that all is there, not for saying under which tags.
+    if !arguments.wants_tags() && release.is_done().await? {
+        let there = prepared.images.iter().map(|image| release.greatest_alias(image));
+        let there = prepared.builts.iter().zip(there);
+        let there: Vec<String> =
+            there.map(|(built, alias)| format!("{}:{alias} as {}", built.name, built.digest)).collect();
+        ui.status(&format!("nothing to release: all repositories have {}", there.join(", ")));
         record.seconds = start.elapsed().as_secs_f64();
         return report(&record, &arguments, ui);
     }
@@ -268,8 +283,10 @@ pub fn files(record: &Record, summary: &str, arguments: &Arguments) -> Result<()
     if let Some(path) = &arguments.notes {
         whole(path, &markdown::notes(record))?;
     }
-    append("GITHUB_OUTPUT", &record.outputs())?;
-    append("GITHUB_STEP_SUMMARY", summary)
+    OUTPUTS
+        .into_iter()
+        .zip([record.outputs().as_str(), summary])
+        .try_for_each(|(name, text)| append(name, text))
 }
 
 /// Puts a file in place, whole or not at all.
@@ -283,7 +300,7 @@ fn whole(path: &Path, text: &str) -> Result<(), CliError> {
     })
 }
 
-/// Appends to the file that a variable names, where it names one (GitHub, "Workflow commands").
+/// Appends to the file that a variable names, where it names one.
 fn append(variable: &str, text: &str) -> Result<(), CliError> {
     use std::io::Write;
     let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else { return Ok(()) };

@@ -144,8 +144,24 @@ fn a_record_notes_outputs_and_a_summary() {
     for time in ["build_seconds", "test_seconds", "push_seconds", "claim_seconds", "verify_seconds"] {
         assert!(record["times"][time].is_f64(), "{time}");
     }
-    release("c1");
+    // As after a crash between the last alias and the record: the next run says what is there.
+    std::fs::remove_file(out.path().join("record.json")).unwrap();
+    let again = release("c1").json();
     assert!(read("outputs").contains("\nreleased=false\ntags=\nrecord={"), "{}", read("outputs"));
+    assert_eq!(again["nothing_to_release"], true);
+    for (image, tag) in [(0, "5.3.0-0"), (1, "4.5.0-0")] {
+        let (there, made) = (&again["images"][image], &record["images"][image]);
+        assert_eq!((&there["tag"], &there["already_there"]), (&tag.into(), &true.into()), "{there}");
+        for same in ["image", "version", "digest", "aliases"] {
+            assert_eq!(there[same], made[same], "{same}");
+        }
+    }
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&read("record.json")).unwrap(), again);
+    let dry = site.program(&repository, "c1", "main").args(["--dry-run"]).run().json();
+    assert_eq!((&dry["images"][0]["tag"], &dry["images"][0]["released"]), (&"5.3.0-0".into(), &true.into()));
+    assert!(dry["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{dry}");
+    let plain = site.program(&repository, "c1", "main").run();
+    assert!(plain.stderr.contains("all repositories have hub:latest as sha256:"), "{}", plain.stderr);
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 4, "nothing temporary is left");
     let nowhere = site.program(&repository, "c1", "main").args(["--record", "/nowhere/record.json"]).run();
     assert_eq!(nowhere.code, Some(1), "{}", nowhere.stderr);
