@@ -55,6 +55,26 @@ fn each_branch_has_one_pull_request() {
     assert!(open(github).is_empty());
 }
 
+/// The commit that was released is not the newest one: the plan knows both, and has nothing to warn of.
+#[test]
+fn a_refresh_behind_a_commit_of_words_warns_of_nothing() {
+    if !has("a_refresh_behind_a_commit_of_words_warns_of_nothing", "uv") {
+        return;
+    }
+    let scene =
+        Scene::new("app\nbelow\n", &[Wheel::new("app", "5.0.0", 100), Wheel::new("below", "1.0", 100)]);
+    let github = &scene.github;
+    github.run("release.yml", &Event::Push("main".to_owned())).succeeded();
+    scene.start("words", "main");
+    scene.checkout.write("README.md", "Words\n");
+    scene.commit("Say something");
+    github.push(scene.checkout.path(), "main");
+    scene.packages.wheels(&[Wheel::new("below", "1.1", 100)]);
+    github.run("refresh.yml", &Event::Schedule).succeeded();
+    let text = github.pull(1)["body"].as_str().unwrap().to_owned();
+    assert!(text.contains("5.0.0-1") && !text.contains("[!WARNING]"), "{text}");
+}
+
 #[test]
 fn a_branch_that_fails_leaves_the_others() {
     if !has("a_branch_that_fails_leaves_the_others", "uv") {

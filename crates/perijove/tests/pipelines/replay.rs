@@ -155,6 +155,8 @@ fn two_made_years_on_three_branches() {
             .collect();
         unchanged += 3 - open.len();
         for (number, branch) in open {
+            let text = github.pull(number)["body"].as_str().unwrap().to_owned();
+            assert!(!text.contains("[!WARNING]"), "{branch}: {text}");
             // Some wait for the next time, when they are brought up to date.
             if upstream.dice.roll(4) == 0 && tick + 1 < TICKS {
                 continue;
