@@ -62,16 +62,20 @@ pub type Tags = BTreeMap<String, Digest>;
 
 /// The names whose digests decide: releases, and all that are or should be aliases.
 pub fn relevant<'a>(names: impl IntoIterator<Item = &'a str> + Clone) -> BTreeSet<String> {
-    let expected = expected(names.clone());
-    let tags = names.into_iter().filter(|name| Tag::parse(name).is_ok() || looks_like_alias(name));
-    tags.map(str::to_owned).chain(expected.into_keys()).collect()
+    let releases = releases(names.clone());
+    let orphans = names.into_iter().filter(|name| looks_like_alias(name, &releases));
+    let names = releases.iter().map(Tag::text).chain(orphans).map(str::to_owned);
+    names.chain(expected_of(&releases).into_keys()).collect()
 }
 
 /// Where each alias belongs, from the names of all repositories together.
 pub fn expected<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
-    let releases = releases(names);
+    expected_of(&releases(names))
+}
+
+fn expected_of(releases: &[Tag<'_>]) -> BTreeMap<String, String> {
     let mut greatest: BTreeMap<String, Tag<'_>> = BTreeMap::new();
-    for release in &releases {
+    for release in releases {
         for alias in release.candidates() {
             if alias == release.text() {
                 continue;
@@ -85,18 +89,26 @@ pub fn expected<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<String
     greatest.into_iter().map(|(alias, release)| (alias, release.text().to_owned())).collect()
 }
 
-/// Tags with a build number, and bare versions that have none.
+/// Tags with a build number, and bare versions that have none. A bare text that PEP 440 does not read, as that of a pull
+/// request's image (`5.3.0-2.pr7`) or of a variant (`5.2.1-0-slim`), is nobody's release: the rule only lets it stand.
 fn releases<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Tag<'a>> {
     let tags: BTreeSet<&str> = names.into_iter().collect();
-    let tags: Vec<Tag<'a>> = tags.into_iter().filter_map(|name| Tag::parse(name).ok()).collect();
+    let tags = tags.into_iter().filter_map(|name| Tag::parse(name).ok());
+    let tags: Vec<Tag<'a>> = tags.filter(|tag| tag.build().is_some() || !tag.is_opaque()).collect();
     let built: BTreeSet<&str> = tags.iter().filter(|t| t.build().is_some()).map(Tag::version).collect();
     tags.into_iter().filter(|tag| tag.build().is_some() || !built.contains(tag.version())).collect()
 }
 
-/// `latest`, `5`, `5.3`: what only the rule makes.
-fn looks_like_alias(name: &str) -> bool {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    name == "latest" || (name.split('.').count() <= 2 && name.split('.').all(number))
+/// `latest`, and where some release has the major version 5 also `5`, `5.3`: what the rule made. Of another number nobody
+/// can tell: `20240115` may be a date, `17` a pipeline's run.
+fn looks_like_alias(name: &str, releases: &[Tag<'_>]) -> bool {
+    let number = |text: &str| text.parse().ok().filter(|number: &u64| number.to_string() == text);
+    let numbers: Option<Vec<u64>> = name.split('.').map(number).collect();
+    let known = |major: u64| releases.iter().any(|release| release.major() == Some(major));
+    match numbers.as_deref() {
+        Some([major] | [major, _]) => known(*major),
+        _ => name == "latest",
+    }
 }
 
 /// Everything that breaks the rule in `repositories`: the tags of each, by its name.
@@ -129,7 +141,8 @@ pub fn faults(repositories: &BTreeMap<String, Tags>) -> Vec<Fault> {
                 }
             }
         }
-        let orphans = tags.keys().filter(|name| looks_like_alias(name) && !expected.contains_key(*name));
+        let orphans =
+            tags.keys().filter(|name| looks_like_alias(name, &releases) && !expected.contains_key(*name));
         for (alias, target) in
             expected.iter().map(|(a, t)| (a, Some(t.as_str()))).chain(orphans.map(|name| (name, None)))
         {
@@ -209,8 +222,13 @@ mod tests {
             ),
             (
                 "an alias of nothing",
-                "5.3.0-0=a 5.3.0=a 5.3=a 5=a latest=a 4=a",
-                &["q/r:4 points at no release: it belongs at nothing"],
+                "5.3.0-0=a 5.3.0=a 5.3=a 5=a latest=a 5.4=a",
+                &["q/r:5.4 points at no release: it belongs at nothing"],
+            ),
+            (
+                "numbers that need be no aliases",
+                "5.3.0-0=a 5.3.0=a 5.3=a 5=a latest=a 20240115=a 2024.01=z 17=a 5.=a 05=a",
+                &[],
             ),
             ("a release candidate has its own alias alone", "5.3.0rc1-0=a 5.3.0rc1=a", &[]),
             ("bare versions from before build numbers", "5.2.0=a 5.2.1=b 5.2=b 5=b latest=b", &[]),
@@ -227,6 +245,15 @@ mod tests {
             shown(&[("one", whole), ("two", "5.2.0-0=c 5.2.0=c 5.2=c 5=c latest=c")]),
             ["one:5.2.0-0 is not there, but in two", "two:5.3.0-0 is not there, but in one",]
         );
+        // Neither a pull request's image nor a variant is a release that the other one lacks.
+        for bare in ["5.3.0-2.pr7=p", "5.2.1-0-slim=s", "5.0.0-next.1=n"] {
+            assert_eq!(shown(&[("one", whole), ("two", &format!("{whole} {bare}"))]), [""; 0], "{bare}");
+        }
+        let numbered = ["5.0.0-next.1-0=n", "5.0.0rc1=n"];
+        for release in numbered {
+            let faults = shown(&[("one", whole), ("two", &format!("{whole} {release}"))]);
+            assert!(faults[0].starts_with("one:5.0.0"), "{release}: {faults:?}");
+        }
         let other = whole.replace("=a", "=b");
         assert_eq!(
             shown(&[("one", whole), ("two", &other)]),

@@ -56,6 +56,16 @@ impl<'a> Tag<'a> {
         self.rank().is_some_and(|rank| rank.is_final())
     }
 
+    /// Whether PEP 440 cannot read its version (RULE.md 4).
+    pub fn is_opaque(&self) -> bool {
+        self.rank().is_none()
+    }
+
+    /// MAJOR, of a version that PEP 440 reads.
+    pub fn major(&self) -> Option<u64> {
+        self.rank().map(|rank| rank.release[0])
+    }
+
     /// The aliases that it may take, in order (RULE.md 8): its version text; a final also has `MAJOR.MINOR`, `MAJOR`
     /// and `latest`. For a bare tag the first is the tag itself.
     pub fn candidates(&self) -> Vec<String> {
