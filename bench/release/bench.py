@@ -9,18 +9,25 @@ requests. Rows, each by its name for --only:
     puts       PUTs of tags in one release of 4 images, 5 tags, 2 registries; the peer moves tag by tag
     unchanged  the same commit again: requests and seconds
     merge      from a commit that changes one image to its public tags, checks included
+    tags       the next number from a live repository of 30,000 tags
+    races      sixteen releases at one time into docker-registry, which lets anybody overwrite a tag: how many see that one of
+               theirs was overwritten while they run, and take another number, and how many lose one when they have ended,
+               which their next run finds
 
 --real adds `real`: this repository's own images (hub, proxy, lab, demo), one pin of the hub changed, caches warm and
 then empty; it needs uv, npm and apt, and takes its time. The checks of `merge` need busybox-static or busybox; the
-row says so when there is none.
+row says so when there is none, as does `races` without docker-registry.
 """
 
 import argparse
+import contextlib
+import hashlib
 import http.client
 import http.server
 import json
 import os
 import shutil
+import socket
 import socketserver
 import statistics
 import subprocess
@@ -39,7 +46,7 @@ class Proxy:
     """Counts what goes to a registry."""
 
     def __init__(self, backend):
-        self.requests = []
+        self.requests, self.backend = [], backend
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -185,10 +192,115 @@ def unchanged(site, runs):
         times.append(site.release("c1")[1])
         requests = site.take()
     methods = sorted({method for method, _ in requests})
+    another, took = site.release("another")
+    read = site.take()
+    assert another["nothing_to_release"] and {method for method, _ in read} == {"GET", "HEAD"}, read
     return [
         ("requests with nothing changed, 8 repositories", "", f"{len(requests)} {'/'.join(methods)}", "8 HEAD"),
         ("release with nothing changed", "", f"{statistics.median(times):.2f} s", "≤ 1 s"),
+        ("another commit that changes nothing: requests, all of them read", "", len(read), ""),
+        ("another commit that changes nothing", "", f"{took:.2f} s", "≤ 1 s"),
     ]
+
+
+def tags(site, runs):
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
+    digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+    backend = site.proxies[0].backend
+    link = http.client.HTTPConnection(backend)
+    for start in range(0, 30_000, 100):
+        query = "&".join(f"tag=5.3.0-{number}" for number in range(start, start + 100))
+        path = f"/v2/team/hub/manifests/{digest}?{query}"
+        link.request("PUT", path, body=manifest, headers={"Content-Type": INDEX})
+        answer = link.getresponse()
+        if answer.status != 201:
+            sys.exit(f"PUT {path}: {answer.status} {answer.read().decode(errors='replace')}")
+        answer.read()
+    link.close()
+    command = [site.perijove, "tags", "next", "5.3.0", "--repo", f"{backend}/team/hub"]
+    times = []
+    for _ in range(runs):
+        start = time.monotonic()
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        times.append(time.monotonic() - start)
+        assert said == "5.3.0-30000\n", said
+    return [("next number from a live repository of 30,000 tags", "", f"{statistics.median(times):.2f} s", "< 1 s")]
+
+
+def docker_registry(folder):
+    """One with an empty store: its process and address, or nothing where the program is missing."""
+    if not shutil.which("docker-registry"):
+        return None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    folder.mkdir()
+    config = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address, "secret": "bench"},
+    }
+    (folder / "config.yml").write_text(json.dumps(config))
+    server = subprocess.Popen(
+        ["docker-registry", "serve", str(folder / "config.yml")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    host, port = address.split(":")
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, int(port)), 1).close()
+            return server, address
+        time.sleep(0.05)
+    server.kill()
+    sys.exit("docker-registry does not answer")
+
+
+def races(site, runs):
+    site.made()
+    # Who races has passed its checks.
+    settings = site.repository / "perijove.toml"
+    settings.write_text("\n".join(part for part in settings.read_text().split("\n\n") if "[[" not in part))
+    racers = []
+    for number in range(16):
+        racer = site.folder / f"racer{number}"
+        shutil.copytree(site.repository, racer)
+        for image in IMAGES:
+            (racer / f"images/{image}/rootfs/etc/{image}").write_text(f"racer {number}\n")
+        racers.append(racer)
+    seen = lost = failed = 0
+    for run in range(runs):
+        started = docker_registry(site.folder / f"peer{run}")
+        if not started:
+            return [("16 racing releases into docker-registry", "", "not run: no docker-registry", "found out")]
+        server, address = started
+        try:
+            command = [site.perijove, "--format", "json", "release", "--branch", "main", "--registry", f"{address}/team"]
+            running = []
+            for number, racer in enumerate(racers):
+                environment = {**os.environ, "XDG_CACHE_HOME": str(site.cache)}
+                words = [*command, "--revision", f"c{number}"]
+                pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+                running.append(subprocess.Popen(words, cwd=racer, env=environment, **pipes))
+            said = [process.communicate()[0] for process in running]
+            records = [json.loads(text) for process, text in zip(running, said) if process.returncode == 0]
+            failed += len(racers) - len(records)
+            seen += sum(bool(record["overwritten"]) for record in records)
+            images = [record["images"] for record in records]
+            lost += sum(any(names(address, image) != image["digest"] for image in of_one) for of_one in images)
+        finally:
+            server.kill()
+            server.wait()
+    text = f"{seen} saw a tag overwritten, {lost} lost one later, {failed} failed and are run again, of {16 * runs}"
+    return [("16 racing releases into docker-registry", "", text, "found out")]
+
+
+def names(address, image):
+    """The digest that the build's tag of an image in a record names now."""
+    link = http.client.HTTPConnection(address)
+    link.request("HEAD", f"/v2/team/{image['image']}/manifests/{image['tag']}", headers={"Accept": INDEX})
+    answer = link.getresponse()
+    link.close()
+    return answer.getheader("Docker-Content-Digest")
 
 
 def split(record):
@@ -238,7 +350,7 @@ def real(site, _):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--perijove", default=str(ROOT / "target/release/perijove"))
-    parser.add_argument("--only", default="puts,unchanged,merge")
+    parser.add_argument("--only", default="puts,unchanged,merge,tags,races")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scratch")
     parser.add_argument("--real", action="store_true")
