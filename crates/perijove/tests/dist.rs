@@ -134,6 +134,12 @@ fn the_wheel_brings_the_program() {
     assert_eq!(run(format!("{venv}/bin/perijove"), &["--version"]).trim(), version());
     let files = run("uv", &["pip", "show", "--files", "--python", &python, "perijove"]);
     assert!(files.contains("LICENSE") && !files.contains(".so"), "{files}");
+    // As pip does it, which `uv venv` brings from the index.
+    let seeded = folder.path().join("seeded").display().to_string();
+    run("uv", &["venv", "--quiet", "--seed", &seeded]);
+    let pip = ["-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", &wheel];
+    run(format!("{seeded}/bin/python"), &pip);
+    assert_eq!(run(format!("{seeded}/bin/perijove"), &["--version"]).trim(), version());
     let once = ["tool", "run", "--quiet", "--offline", "--isolated", "--no-index", "--from", &wheel];
     assert_eq!(run("uv", &[&once[..], &["perijove", "--version"]].concat()).trim(), version());
 }
