@@ -70,6 +70,39 @@ fn one_registry_of_two_goes_down() {
     }
 }
 
+/// The second registry takes its tags one by one, and goes away at an alias; the first one has all of them by then, or
+/// none.
+#[test]
+fn one_registry_of_two_goes_down_while_its_aliases_move() {
+    let start = || Some((registry(), Peer::start("one_registry_of_two_goes_down_while_its_aliases_move")?));
+    let repository = repository("5.3.0", "4.5.0", "one");
+    let Some((one, two)) = start() else { return };
+    let site = Site::of(&[&one.address, &two.address]);
+    assert_eq!(site.release(&repository, "c1").code, Some(0));
+    let expected = site.text();
+    for alias in ["5.3.0", "5", "latest"] {
+        let Some((one, two)) = start() else { return };
+        let down = AtomicBool::new(false);
+        let front = Front::of(&two.address, move |asked| {
+            let at = asked.method == "PUT" && asked.path.ends_with(&format!("/hub/manifests/{alias}"));
+            if down.load(Ordering::SeqCst) || at {
+                down.store(true, Ordering::SeqCst);
+                return Say::Cut;
+            }
+            Say::Pass
+        });
+        let ran = Site::of(&[&one.address, &front.address]).release(&repository, "c1");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{alias}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&front.address), "{alias}: {}", ran.stderr);
+        let direct = Site::of(&[&one.address, &two.address]);
+        assert!(direct.tags()["1 hub"].contains_key("5.3.0-0"), "{alias}: it was claimed");
+        assert!(!direct.tags()["1 hub"].contains_key(alias), "{alias}");
+        let ran = direct.release(&repository, "c1");
+        assert_eq!(ran.code, Some(0), "{alias}: {}", ran.stderr);
+        assert_eq!(direct.text(), expected, "{alias}");
+    }
+}
+
 #[test]
 fn a_registry_that_is_new_gets_the_builds_that_are_out() {
     let (one, two) = (registry(), registry());

@@ -73,6 +73,45 @@ fn a_failing_check_keeps_all_private() {
     assert!(site.tags().values().all(BTreeMap::is_empty));
 }
 
+/// Images for a processor that this machine has not, with a check that would fail wherever it ran.
+fn cannot_run_here() -> (Repository, &'static str) {
+    let other = if std::env::consts::ARCH == "x86_64" { "linux/arm64" } else { "linux/amd64" };
+    let repository = repository("5.3.0", "4.5.0", "one");
+    let toml = std::fs::read_to_string(repository.join("perijove.toml")).unwrap();
+    let toml = toml.replace(r#"["linux/amd64", "linux/arm64"]"#, &format!("[\"{other}\"]"));
+    repository.write("perijove.toml", &format!("{toml}\n[[image.lab.test]]\nrun = [\"/bin/nowhere\"]\n"));
+    (repository, other)
+}
+
+#[test]
+fn what_cannot_run_here_is_untested_never_passed() {
+    let registry = Registry::with(PERIJOVE, BUILDS);
+    let site = Site::of(&[&registry.address]);
+    let (repository, other) = cannot_run_here();
+    let notes = site.cache.path().join("notes.md");
+    let ran = site.program(&repository, "c1", "main").args(["--notes", &notes.display().to_string()]).run();
+    let record = ran.json();
+    let [check] = record["checks"].as_array().unwrap().as_slice() else { panic!("{record}") };
+    assert_eq!((&check["result"], &check["platform"]), (&"untested".into(), &other.into()), "{check}");
+    assert!(check["reason"].as_str().unwrap().contains("this machine is"), "{check}");
+    assert!(ran.stderr.contains("untested") && !ran.stderr.contains("passed"), "{}", ran.stderr);
+    let notes = std::fs::read_to_string(notes).unwrap();
+    assert!(notes.contains("0 passed, 1 untested"), "{notes}");
+}
+
+/// Killed when its checks are through and nothing is public yet.
+#[test]
+fn a_release_that_is_killed_behind_its_checks_is_finished_by_the_next_run() {
+    let (repository, _) = cannot_run_here();
+    let (undisturbed, registry) = (Registry::with(PERIJOVE, BUILDS), Registry::with(PERIJOVE, BUILDS));
+    let (undisturbed, site) = (Site::of(&[&undisturbed.address]), Site::of(&[&registry.address]));
+    undisturbed.release(&repository, "c1").json();
+    assert!(kill_at(&site, &repository, |lines| lines.find(|line| line.contains("untested")).is_some()));
+    assert!(site.tags().values().all(|tags| !tags.contains_key("latest")), "at most blobs are there");
+    assert_eq!(site.release(&repository, "c1").code, Some(0));
+    assert_eq!(site.tags(), undisturbed.tags());
+}
+
 /// Kills at every step that is announced, and at random moments; the next run ends where an undisturbed one does.
 #[test]
 fn a_killed_release_is_finished_by_the_next_run() {
@@ -123,21 +162,32 @@ fn finished_by_the_next_run<T>(trials: impl Iterator<Item = u64>, make: impl Fn(
 /// Kills a release after step `trial`, a while after its first step (from trial 20 on), or a while after its start, when
 /// it builds (from trial 30 on); whether it was still running.
 fn kill(site: &Site, repository: &Repository, trial: u64) -> bool {
+    let is_step = |line: &String| ["push ", "claim ", "alias ", "verify "].iter().any(|w| line.contains(w));
+    kill_at(site, repository, |lines| {
+        if trial < 20 {
+            return lines.filter(is_step).nth(usize::try_from(trial).unwrap()).is_some();
+        }
+        if trial < 30 {
+            let _ = lines.find(is_step);
+        }
+        std::thread::sleep(std::time::Duration::from_millis((trial * 7919) % 60));
+        true
+    })
+}
+
+/// What a program says.
+type Lines = Box<dyn Iterator<Item = String>>;
+
+/// Kills a release when `moment`, which reads what it says, has come; whether it was still running.
+fn kill_at(site: &Site, repository: &Repository, moment: impl Fn(&mut Lines) -> bool) -> bool {
     let mut command = Command::new(PERIJOVE);
     command.args(["release", "--revision", "c1", "--branch", "main"]).current_dir(repository.path());
     command.env("HOME", site.cache.path()).env("XDG_CACHE_HOME", site.cache.path());
     command.env("PERIJOVE_REGISTRIES", site.registries.join(","));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let is_step = |line: &String| ["push ", "claim ", "alias ", "verify "].iter().any(|w| line.contains(w));
-    if trial < 20 {
-        lines.by_ref().filter(is_step).nth(usize::try_from(trial).unwrap());
-    } else {
-        if trial < 30 {
-            let _ = lines.by_ref().find(is_step);
-        }
-        std::thread::sleep(std::time::Duration::from_millis((trial * 7919) % 60));
-    }
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines: Lines = Box::new(lines);
+    let _ = moment(&mut lines);
     let running = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
     child.wait().unwrap();

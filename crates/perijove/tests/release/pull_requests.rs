@@ -1,13 +1,17 @@
 //! Images of pull requests: made, replaced, removed; never an alias, never a release's tag.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use perijove_testkit::front::{Front, Say};
 use perijove_testkit::peer::Peer;
 use perijove_testkit::program::Ran;
 use perijove_testkit::registry::Registry;
 use perijove_testkit::repository::Repository;
-use perijove_testkit::web::Answer;
+use perijove_testkit::web::{Answer, Asked};
 
 use crate::scene::{BUILDS, Site, repository};
 
@@ -234,4 +238,52 @@ fn a_dry_run_pushes_and_removes_nothing() {
     assert_eq!(dry(&["--pull-request", "7", "--close"]), format!("remove {staged}\n"));
     assert_eq!(scene.names(), before);
     assert_eq!(dry(&["--pull-request", "8", "--close"]), "");
+}
+
+/// Killed at each of its writing requests in turn, when the registry has it or not; the next run ends where an
+/// undisturbed one does.
+#[test]
+fn killed_at_any_request_it_is_finished_by_the_next_run() {
+    let first = Registry::start(crate::PERIJOVE);
+    let mut scene = Scene::new(&first.address);
+    for image in ["hub", "lab"] {
+        scene.repository.write(&format!("images/{image}/rootfs/etc/{image}"), "two\n");
+    }
+    let push: fn(&Asked) -> bool = |asked| asked.method == "PUT" && asked.path.contains("/manifests/");
+    let close: fn(&Asked) -> bool = |asked| asked.method == "DELETE";
+    let pushed = ["5.3.0-1.pr7".to_owned()];
+    for (words, wanted, trials) in [(&[][..], push, 6), (&["--close"], close, 2)] {
+        for nth in 0..trials {
+            let embedded = Registry::start(crate::PERIJOVE);
+            scene.staging = Site::of(&[&embedded.address]);
+            if !words.is_empty() {
+                assert_eq!(scene.staged(&["--pull-request", "7"]).code, Some(0));
+            }
+            let (tell, told) = channel();
+            let (go_on, waiting) = channel::<()>();
+            let (count, waiting) = (AtomicUsize::new(0), Mutex::new(waiting));
+            let front = Front::of(&embedded.address, move |asked| {
+                if wanted(asked) && count.fetch_add(1, Ordering::SeqCst) == nth {
+                    tell.send(()).unwrap();
+                    let _ = waiting.lock().unwrap().recv();
+                }
+                Say::Pass
+            });
+            let staging = format!("{}/team", front.address);
+            let all =
+                [&["release", "--revision", "c2", "--branch", "main", "--pull-request", "7"], words].concat();
+            let running = scene.site.perijove(&scene.repository, &all).args(["--staging", &staging]).start();
+            told.recv_timeout(Duration::from_secs(60))
+                .unwrap_or_else(|_| panic!("{words:?} {nth}: never asked"));
+            running.kill();
+            drop(go_on);
+            assert_eq!(
+                scene.staged(&[&["--pull-request", "7"], words].concat()).code,
+                Some(0),
+                "{words:?} {nth}"
+            );
+            let hub = &scene.names()["0 hub"];
+            assert_eq!(hub.as_slice(), if words.is_empty() { &pushed[..] } else { &[] }, "{words:?} {nth}");
+        }
+    }
 }
