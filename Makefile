@@ -8,8 +8,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/perijove
 TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/uv/bin:$(TOOLS)/bin:$(HOME)/.cargo/bin:$(PATH)
 
-# Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, and networks and
-# disks for the nodes of a real Kubernetes.
+# Debian packages that the tests run: the peer registry, runtimes, a browser, what makes fixtures, networks and disks
+# for the nodes of a real Kubernetes, and what sees system calls.
 TEST_PACKAGES := docker-registry jq podman runc buildah busybox-static binutils chromium fonts-dejavu-core gnupg dpkg-dev apache2-utils uidmap faketime strace qemu-user-static containernetworking-plugins iproute2 e2fsprogs
 # Linters of the pipelines that `perijove init` writes
 ZIZMOR := 1.32.0

@@ -210,8 +210,10 @@ fn refuse(mut stream: TcpStream) {
 }
 
 async fn collect_now_and_then(app: App, collect: Collect) {
+    let mut pause = collect.first;
     loop {
-        tokio::time::sleep(collect.every).await;
+        tokio::time::sleep(pause).await;
+        pause = collect.every;
         let store = app.store.clone();
         let run = move || store.collect(collect.blob_grace, collect.upload_grace);
         match tokio::task::spawn_blocking(run).await {

@@ -122,6 +122,8 @@ impl Default for Limits {
 /// When garbage is collected.
 #[derive(Clone, Copy, Debug)]
 pub struct Collect {
+    /// Time from the start to the first run: not at once, for whoever starts a registry wants its answers.
+    pub first: Duration,
     /// Time between two runs.
     pub every: Duration,
     /// A blob that nothing refers to stays this long after a push last saw it.
@@ -133,6 +135,7 @@ pub struct Collect {
 impl Default for Collect {
     fn default() -> Self {
         Collect {
+            first: Duration::from_secs(60),
             every: Duration::from_secs(3600),
             blob_grace: Duration::from_secs(24 * 3600),
             upload_grace: Duration::from_secs(24 * 3600),

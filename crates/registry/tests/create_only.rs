@@ -83,6 +83,25 @@ fn tags_move_only_while_they_are_as_the_client_knows() {
     assert_eq!(client.get("/v2/hub/manifests/5.3").expect(200).body, manifests[2]);
 }
 
+/// Taking a build away is a person's decision: its tag is free afterwards, and nothing else of the rule changes.
+#[test]
+fn a_deleted_tag_can_be_created_again() {
+    let registry = registry();
+    let client = registry.client();
+    let (first, second, third) = (image(b"{}", &[b"1"]), image(b"{}", &[b"2"]), image(b"{}", &[b"3"]));
+    let path = "/v2/hub/manifests/5.3.1-2";
+    client.put(path, MANIFEST, &first).expect(201);
+    client.delete(path).expect(202);
+    client.put(path, MANIFEST, &second).expect(201);
+    client.put(path, MANIFEST, &first).refused(409, "DENIED");
+    // Its tags go with a manifest that is deleted.
+    client.delete(&format!("/v2/hub/manifests/{}", Digest::sha256(&second))).expect(202);
+    client.get(path).expect(404);
+    client.put(path, MANIFEST, &third).expect(201);
+    client.put(path, MANIFEST, &first).refused(409, "DENIED");
+    assert_eq!(client.get(path).expect(200).body, third);
+}
+
 #[test]
 fn of_many_at_once_one_wins() {
     const CLIENTS: usize = 12;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use perijove_oci::Digest;
+use perijove_registry::Collect;
 use perijove_registry::store::Collected;
-use support::{Client, MANIFEST, Registry, image};
+use support::{Client, MANIFEST, PATIENCE, Registry, image};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -159,5 +160,34 @@ fn pushes_win_against_the_collector() {
     registry.store.collect(HOUR, HOUR).unwrap();
     for layer in &layers {
         assert_eq!(client.get(&format!("/v2/a/blobs/{}", Digest::sha256(layer))).expect(200).body, *layer);
+    }
+}
+
+/// A registry that is started now and then, as the demo's, collects while it runs.
+#[test]
+fn a_server_collects_soon_after_its_start_and_then_now_and_then() {
+    let collect = Collect { first: Duration::ZERO, every: HOUR, blob_grace: HOUR, upload_grace: HOUR };
+    let registry = Registry::start();
+    let old = registry.client().push_blob("a", b"old");
+    age(&registry.root());
+    let registry = registry.restart_with(|settings| settings.collect = Some(collect));
+    until(|| !has(&registry.client(), "a", &old));
+
+    let often = Collect { every: Duration::from_millis(1), ..collect };
+    let registry = registry.restart_with(|settings| settings.collect = Some(often));
+    // The second one goes in a later run than the first one's.
+    for content in [&b"first"[..], b"second"] {
+        let old = registry.client().push_blob("a", content);
+        age(&registry.root());
+        until(|| !has(&registry.client(), "a", &old));
+    }
+}
+
+/// Waits for what a server does by itself.
+fn until(done: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "it does not come");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -14,7 +14,8 @@ use perijove_registry::{Collect, Settings, TlsFiles};
 const USAGE: &str = "\
 usage: perijove-registry --root DIR [--listen ADDRESS] [--create-only REGEX]
        [--tls-certificate PEM --tls-key PEM] [--users HTPASSWD [--rules FILE] [--anonymous-read]]
-       [--behind-proxy] [--mount any|named|never] [--max-blob BYTES] [--collect-every-ms N --blob-grace-ms N]";
+       [--behind-proxy] [--mount any|named|never] [--max-blob BYTES]
+       [--collect-first-ms N] [--collect-every-ms N] [--blob-grace-ms N]";
 
 fn main() -> ExitCode {
     let settings = match settings(std::env::args().skip(1)) {
@@ -78,6 +79,7 @@ fn settings(mut words: impl Iterator<Item = String>) -> Result<Settings, String>
                     "--rules" => rules = Some(PathBuf::from(&value)),
                     "--mount" => settings.mount = value.parse()?,
                     "--max-blob" => settings.limits.blob_bytes = number()?,
+                    "--collect-first-ms" => collect.first = Duration::from_millis(number()?),
                     "--collect-every-ms" => collect.every = Duration::from_millis(number()?),
                     "--blob-grace-ms" => collect.blob_grace = Duration::from_millis(number()?),
                     _ => return Err(format!("unknown option {flag}")),

@@ -8,7 +8,7 @@ use perijove_oci::Digest;
 use tempfile::NamedTempFile;
 
 use super::blobs::renew;
-use super::layout::{TAGS, file_name, list, open, remove};
+use super::layout::{BLOBS, TAGS, file_name, list, open, remove};
 use super::{Store, StoreError};
 use crate::create_only::{Decision, decide};
 use crate::names::{RepositoryName, Tag};
@@ -161,8 +161,10 @@ impl Store {
             self.durable.publish(body, &path).map_err(StoreError::file("write", &path))?;
             self.cache.forget_digest(repository, new.digest);
             for ((tag, decision), name) in new.tags.iter().zip(decisions).zip(names) {
-                if decision != Decision::Same {
-                    let path = self.layout.tag(repository, tag);
+                let path = self.layout.tag(repository, tag);
+                if decision == Decision::Same {
+                    path.parent().into_iter().for_each(|folder| self.durable.rely(folder));
+                } else {
                     self.durable.publish(name, &path).map_err(StoreError::file("write", &path))?;
                 }
                 self.cache.forget_tag(repository, tag);
@@ -235,12 +237,15 @@ impl Store {
     }
 
     /// Renews the blobs that a manifest refers to, so that a collector that does not know the manifest yet
-    /// leaves them alone. Blobs that are not there are the client's affair: a registry may take a manifest
+    /// leaves them alone, and relies on their names, whichever process made them. Blobs that are not there are the client's affair: a registry may take a manifest
     /// before its blobs, and mirrors of a part of an index rely on it.
     fn keep_blobs(&self, repository: &RepositoryName, summary: &Summary) -> Result<(), StoreError> {
         let _promise = self.promising();
+        let links = self.layout.folder(repository, BLOBS);
         for digest in summary.blob_digests() {
             renew(&self.layout.blob(repository, &digest))?;
+            self.durable.rely(&links);
+            self.durable.rely(&self.layout.contents(digest.algorithm()));
         }
         Ok(())
     }

@@ -89,7 +89,8 @@ impl Store {
             let path = path.to_owned();
             move |source| Error::File { action, path, source }
         };
-        fs::create_dir_all(root).map_err(file_error("create", root))?;
+        let absolute = std::path::absolute(root).map_err(file_error("create", root))?;
+        let above = layout::make_folder(&absolute).map_err(file_error("create", root))?;
         let root = root.canonicalize().map_err(file_error("open", root))?;
         check_format(&root)?;
 
@@ -102,6 +103,8 @@ impl Store {
             Err(errno) => return Err(file_error("lock", &lock_path)(errno.into())),
         }
 
+        let durable = Durable::new(&root);
+        above.iter().for_each(|folder| durable.note(folder));
         let layout = Layout::new(root);
         // Nobody else has the store open: what lies in tmp/ was left by a crash.
         match fs::remove_dir_all(layout.temporary()) {
@@ -122,7 +125,7 @@ impl Store {
             written.map_err(file_error("create", &format))?;
         }
         Ok(Store {
-            durable: Durable::default(),
+            durable,
             sweep: RwLock::default(),
             names: Mutex::default(),
             sessions: Sessions::new(options.upload_sessions),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use perijove_oci::{Algorithm, Digest};
 use perijove_registry::store::Store;
 use perijove_registry::{Server, Settings};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -65,9 +66,14 @@ impl Registry {
 
     /// Stops the registry and starts another one on the same store.
     pub fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    /// The same with settings changed.
+    pub fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let root = self.root.clone();
         drop(self);
-        Self::on(root, |_| {})
+        Self::on(root, change)
     }
 
     pub fn root(&self) -> std::path::PathBuf {
@@ -111,11 +117,21 @@ fn empty_store(root: &Path) -> Arc<Store> {
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
+    /// The registry itself, where the child is what it runs under.
+    under: Option<Pid>,
 }
 
 impl Process {
     pub fn start(root: &Path, options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_perijove-registry"))
+        Self::start_under(&[], root, options)
+    }
+
+    /// Run by another program, as strace.
+    pub fn start_under(words: &[String], root: &Path, options: &[&str]) -> Self {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words = [&words, &[env!("CARGO_BIN_EXE_perijove-registry")][..]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["--listen", "127.0.0.1:0", "--root"])
             .arg(root)
             .args(options)
@@ -125,7 +141,8 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().parse().unwrap_or_else(|_| panic!("no address but `{line}`"));
-        Process { address, child }
+        let under = (words.len() > 1).then(|| only_child(child.id()));
+        Process { address, child, under }
     }
 
     /// SIGKILL: nothing is tidied up.
@@ -134,13 +151,24 @@ impl Process {
     }
 
     fn end(&mut self) {
-        let _ = self.child.kill();
+        match self.under.take() {
+            // What it runs under ends with it, by itself.
+            Some(registry) => drop(rustix::process::kill_process(registry, Signal::KILL)),
+            None => drop(self.child.kill()),
+        }
         let _ = self.child.wait();
     }
 
     pub fn client(&self) -> Client {
         Client { address: self.address, login: None }
     }
+}
+
+/// The one process that `parent` has started.
+fn only_child(parent: u32) -> Pid {
+    let all = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let [child] = all.split_whitespace().collect::<Vec<_>>()[..] else { panic!("not one child: {all}") };
+    Pid::from_raw(child.parse().unwrap()).unwrap()
 }
 
 impl Drop for Process {
