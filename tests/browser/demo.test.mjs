@@ -2,7 +2,7 @@
 // nothing left behind. Its picture is the README's: PERIJOVE_UPDATE_PICTURE=1 renews docs/demo.png.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { cp, mkdtemp, mkdir, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -165,6 +165,8 @@ function onPath(program) {
 /** Skips by name what this machine cannot run; in CI it has to. */
 function missing(t, why) {
   if (process.env.CI === 'true') assert.fail(why);
-  process.stderr.write(`skipped: ${t.name}: ${why}\n`);
+  const line = `skipped: ${t.name}: ${why}\n`;
+  process.stderr.write(line);
+  if (process.env.PERIJOVE_SKIPPED) appendFileSync(process.env.PERIJOVE_SKIPPED, line);
   t.skip(why);
 }

@@ -23,10 +23,49 @@ pub mod repository;
 pub mod web;
 pub mod workflow;
 
-/// Says that `test` is skipped and why; where `CI` is `true` everything must be there, and it fails instead.
+/// Says that `test` is skipped and why; where `CI` is `true` everything must be there, and it fails instead. The test
+/// runner shows nothing of a test that passes, so the line goes into the file that `PERIJOVE_SKIPPED` names, too.
 pub fn skip(test: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must not be skipped in CI: {why}");
-    eprintln!("skipped: {test}: {why}");
+    let line = skipped(test, why);
+    eprintln!("{line}");
+    if let Some(file) = std::env::var_os("PERIJOVE_SKIPPED").filter(|file| !file.is_empty()) {
+        append(file.as_ref(), &line);
+    }
+}
+
+/// One line, whatever the reason has.
+fn skipped(test: &str, why: &str) -> String {
+    let why: Vec<&str> = why.split_whitespace().collect();
+    format!("skipped: {test}: {}", why.join(" "))
+}
+
+/// In one write, for other tests do so at the same time.
+fn append(file: &std::path::Path, line: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Whether the package index of this site answers, by uv; if not, `test` is skipped by name. Whatever fails then is
+/// the test's.
+pub fn index_answers(test: &str) -> bool {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut ask = Command::new("uv");
+    ask.args(["pip", "compile", "--quiet", "--no-deps", "--refresh", "-"]);
+    ask.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let Ok(mut asked) = ask.spawn() else {
+        skip(test, "uv is not installed");
+        return false;
+    };
+    // Dropped, so that it ends.
+    asked.stdin.take().unwrap().write_all(b"jupyterhub\n").unwrap();
+    let output = asked.wait_with_output().unwrap();
+    if !output.status.success() {
+        skip(test, &format!("no package index: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    output.status.success()
 }
 
 /// Whether `program --version` works; if not, the test is skipped by name.
@@ -42,4 +81,19 @@ pub fn has(test: &str, program: &str) -> bool {
 /// Whether this process is root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_is_one_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (test, why) in [("a", "no root"), ("b", "error: none\n  hint: some\n")] {
+            append(file.path(), &skipped(test, why));
+        }
+        let lines = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(lines, "skipped: a: no root\nskipped: b: error: none hint: some\n");
+    }
 }
