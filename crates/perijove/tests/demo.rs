@@ -1,16 +1,12 @@
 //! The demo outside any image repository: what it needs comes with the program.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail at once, and say why they are skipped"
-)]
+#![allow(clippy::unwrap_used, reason = "tests fail at once")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 
 use perijove_testkit::program::Program;
-use perijove_testkit::{has, skip};
+use perijove_testkit::{has, index_answers};
 
 const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
 
@@ -22,7 +18,7 @@ fn free_port() -> u16 {
 #[test]
 fn an_empty_folder_is_enough() {
     let test = "an_empty_folder_is_enough";
-    if !["uv", "npm", "apt-get"].iter().all(|program| has(test, program)) {
+    if !["uv", "npm", "apt-get"].iter().all(|program| has(test, program)) || !index_answers(test) {
         return;
     }
     let (empty, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -33,8 +29,8 @@ fn an_empty_folder_is_enough() {
     let ready = format!("JupyterHub is ready at http://127.0.0.1:{port}");
     let mut said = BufReader::new(running.stdout()).lines().map_while(Result::ok);
     if !said.any(|line| line == ready) {
-        // No index, no mirror or no runtime answers here.
-        return skip(test, &running.end().stderr);
+        let ran = running.end();
+        panic!("exit {:?}: {}", ran.code, ran.stderr);
     }
     running.interrupt();
     let ran = running.end();
@@ -44,6 +40,17 @@ fn an_empty_folder_is_enough() {
     assert!(ran.stderr.contains(&words), "{}", ran.stderr);
     assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0, "it wrote into the folder it was called in");
     assert!(folder.join(".perijove/registry").is_dir() && folder.join("images/demo").is_dir());
+}
+
+#[test]
+fn a_port_that_nobody_can_open_is_refused_at_once() {
+    let (empty, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for port in ["0", "65536", "http"] {
+        let ran = Program::new(PERIJOVE, empty.path(), state.path()).args(["demo", "--port", port]).run();
+        assert_eq!(ran.code, Some(2), "{port}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0);
 }
 
 #[test]

@@ -181,7 +181,8 @@ fn refusal(config: &Config, kind: &Branch, branch: Option<&str>) -> Result<Optio
     )))
 }
 
-fn candidate(builder: &Builder, built: &Built) -> Result<Candidate, CliError> {
+/// What the plan needs to know of a built image.
+pub fn candidate(builder: &Builder, built: &Built) -> Result<Candidate, CliError> {
     // Only what a Dockerfile's FROM names may move while the commit stays.
     let moves = builder.config.image(&built.name)?;
     let moves = moves.dockerfile.is_some() && moves.base.is_none();

@@ -1,5 +1,7 @@
 //! `perijove demo`: lock check → build → push by digest → pull → test → tag → run, all on this machine.
 
+mod release;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -17,18 +19,20 @@ use perijove_runtime::{Container, Engine, ImageSource, Network, Spec, Stream, Wa
 use serde_json::json;
 use tokio::sync::Notify;
 
+use release::{Candidate, release};
+
 use super::error::CliError;
 use super::test;
 use super::{Global, Outcome, repository};
 use crate::settings;
-use crate::ui::{Ui, bytes, seconds};
+use crate::ui::{Ui, seconds};
 use crate::{compiled, embedded};
 
 /// Flags of `demo`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Port of 127.0.0.1 on which JupyterHub answers
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// What runs the container: auto, docker, podman, runc or builtin
     #[arg(long, default_value = "auto", env = "PERIJOVE_RUNTIME")]
@@ -40,6 +44,8 @@ const IMAGE: &str = "demo";
 const UP: &str = "JupyterHub is now running";
 /// After this time without that line it is asked all the same: a version may say it otherwise.
 const ASK_ANYHOW: Duration = Duration::from_secs(10);
+/// What JupyterHub gets to answer.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// Release tags are created once: RULE "Claim".
 const RELEASES: &str = r"[0-9]+\.[0-9]+\.[0-9].*-[0-9]+";
 
@@ -63,7 +69,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         let mut ended = pin!(ended_by_signal());
         let folder = state.join("demo");
         let ready = tokio::select! {
-            ready = release(&builder, &engine, &repo, &folder, ui) => ready?,
+            ready = released(&builder, &engine, &repo, &folder, ui) => ready?,
             () = ended.as_mut() => {
                 ui.status("stopping");
                 return Ok(());
@@ -158,8 +164,8 @@ struct Ready {
     spec: Spec,
 }
 
-/// Builds, pushes by digest, pulls, tests exactly that digest, and only then makes it public under its tags.
-async fn release(
+/// Releases the image into the registry, tested, and lays it ready to run.
+async fn released(
     builder: &Builder,
     engine: &Engine,
     repo: &Reference,
@@ -167,41 +173,48 @@ async fn release(
     ui: &Ui,
 ) -> Result<Ready, CliError> {
     let platform = Platform::host();
-    let latest = repo.with_tag("latest");
-    let built = builder.build(IMAGE, std::slice::from_ref(&platform), std::slice::from_ref(&latest)).await?;
-    let layout = folder.join("layout");
-    let source = ImageSource {
-        layout: layout.clone(),
-        manifest: built.digest.clone(),
-        registry_reference: Some(repo.with_digest(&built.digest).to_string()),
-    };
-    let released = builder.client.head(&latest).await?.is_some_and(|d| d.digest == built.digest);
-    if !released {
-        let report =
-            builder.client.push_image(repo, &built.content, &[], &[], perijove_oci::push::PARALLEL).await?;
-        ui.status(&format!("built {} {}, pushed {}", built.name, built.version, bytes(report.pushed_bytes)));
-    }
-    let pulled = repo.with_digest(&built.digest);
-    if !source.layout.join("blobs/sha256").join(built.digest.hex()).exists() {
-        // Layouts of earlier images are not needed any more.
-        let _ = std::fs::remove_dir_all(&layout);
-        std::fs::create_dir_all(&layout)?;
-        builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
-    }
-    let spec = match compiled::keep(&settings::cache_folder()?, engine, &source).await {
-        Ok(spec) => spec,
-        Err(reason) => {
-            ui.status(&format!("what Python compiles is not kept for the next start: {reason}"));
-            Spec::default()
+    let prove = async |candidate: Candidate<'_>| {
+        let layout = folder.join("layout");
+        let pulled = repo.with_digest(&candidate.digest);
+        let source = ImageSource {
+            layout: layout.clone(),
+            manifest: candidate.digest.clone(),
+            registry_reference: Some(pulled.to_string()),
+        };
+        if !layout.join("blobs/sha256").join(candidate.digest.hex()).exists() {
+            // Layouts of earlier images are not needed any more.
+            let _ = std::fs::remove_dir_all(&layout);
+            std::fs::create_dir_all(&layout)?;
+            builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
         }
+        let spec = match compiled::keep(&settings::cache_folder()?, engine, &source).await {
+            Ok(spec) => spec,
+            Err(reason) => {
+                ui.status(&format!("what Python compiles is not kept for the next start: {reason}"));
+                Spec::default()
+            }
+        };
+        if candidate.is_new {
+            // These are starts, too: what they compile is there for the first one of the user's.
+            check(builder, engine, candidate.built, &source, &platform, &spec, ui).await?;
+        }
+        Ok(Ready { source, spec })
     };
-    if released {
-        ui.status("nothing changed since the last release");
-        return Ok(Ready { source, spec });
-    }
-    // These are starts, too: what they compile is there for the first one of the user's.
-    for result in test::checks(builder, engine, &built, &source, &platform, &spec).await? {
-        ui.status(&test::line(IMAGE, &platform, &result));
+    release(builder, &platform, repo, prove, ui).await
+}
+
+/// Runs the image's own checks: all must pass.
+async fn check(
+    builder: &Builder,
+    engine: &Engine,
+    built: &Built,
+    source: &ImageSource,
+    platform: &Platform,
+    spec: &Spec,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    for result in test::checks(builder, engine, built, source, platform, spec).await? {
+        ui.status(&test::line(IMAGE, platform, &result));
         if matches!(result.verdict, Verdict::Failed(_)) {
             return Err(CliError::failed(
                 format!("the demo image does not pass `{}`, so it is not released", result.name),
@@ -209,22 +222,6 @@ async fn release(
             ));
         }
     }
-    claim(builder, &built, repo, ui).await?;
-    Ok(Ready { source, spec })
-}
-
-/// The first PUT of the release's own tag, then its aliases.
-async fn claim(builder: &Builder, built: &Built, repo: &Reference, ui: &Ui) -> Result<(), CliError> {
-    let existing = builder.client.tags(repo).await?;
-    let existing = existing.iter().map(String::as_str);
-    let tags = perijove_tags::release(&built.version, existing.collect::<Vec<_>>())
-        .map_err(|refusal| CliError::failed(refusal.to_string(), ""))?;
-    let root = &built.content.root;
-    let (_, body) = built.content.manifest(&root.digest)?;
-    for tag in &tags {
-        builder.client.put_manifest(repo, root, body.clone(), std::slice::from_ref(tag)).await?;
-    }
-    ui.status(&format!("released {} as {}", repo.repository, tags.join(", ")));
     Ok(())
 }
 
@@ -263,7 +260,6 @@ async fn serve(
     let began = Instant::now();
     let mut container = engine.start(&ready.source, spec).await?;
     let address = format!("http://127.0.0.1:{port}");
-    let deadline = began + Duration::from_secs(120);
     let authority = format!("127.0.0.1:{port}");
     loop {
         tokio::select! {
@@ -279,15 +275,9 @@ async fn serve(
             }
             () = ended.as_mut() => return stop(&mut container, ui).await,
         }
-        if container.has_ended() || Instant::now() > deadline {
-            let log = std::fs::read_to_string(state.join("demo").join("log")).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(15).collect();
-            let tail: Vec<&str> = tail.into_iter().rev().collect();
+        if let Some(end) = End::of(container.has_ended(), began.elapsed()) {
             container.stop(Duration::from_secs(3)).await?;
-            return Err(CliError::failed(
-                format!("JupyterHub did not come up:\n{}", tail.join("\n")),
-                &format!("all it said is in {}", state.join("demo/log").display()),
-            ));
+            return Err(end.error(&state.join("demo/log")));
         }
     }
     let (took, total) = (began.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
@@ -319,4 +309,63 @@ async fn stop(container: &mut Container, ui: &Ui) -> Result<(), CliError> {
     ui.status("stopping");
     container.stop(Duration::from_secs(10)).await?;
     Ok(())
+}
+
+/// Why JupyterHub is waited for no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ended,
+    Late,
+}
+
+impl End {
+    fn of(has_ended: bool, waited: Duration) -> Option<Self> {
+        match has_ended {
+            true => Some(End::Ended),
+            false => (waited > DEADLINE).then_some(End::Late),
+        }
+    }
+
+    /// What is said then, with the last lines of its log.
+    fn error(self, log: &Path) -> CliError {
+        let (said, code) = match self {
+            End::Ended => ("JupyterHub did not come up".to_owned(), 1),
+            End::Late => (format!("JupyterHub did not answer within {} s", DEADLINE.as_secs()), 3),
+        };
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        let hint = format!("all it said is in {}", log.display());
+        CliError { message: format!("{said}:\n{tail}"), hint: Some(hint), code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passed_deadline_has_its_own_exit_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, (0..40).map(|n| format!("line {n}\n")).collect::<String>()).unwrap();
+        let second = Duration::from_secs(1);
+        for (has_ended, waited, wanted) in [
+            (false, DEADLINE - second, None),
+            (false, DEADLINE + second, Some((3, "JupyterHub did not answer within 120 s:\nline 25\n"))),
+            (true, second, Some((1, "JupyterHub did not come up:\nline 25\n"))),
+            (true, DEADLINE + second, Some((1, "JupyterHub did not come up:\nline 25\n"))),
+        ] {
+            let error = End::of(has_ended, waited).map(|end| end.error(&log));
+            assert_eq!(error.as_ref().map(|e| e.code), wanted.map(|(code, _)| code));
+            if let (Some(error), Some((_, start))) = (error, wanted) {
+                assert!(
+                    error.message.starts_with(start) && error.message.ends_with("line 39"),
+                    "{}",
+                    error.message
+                );
+                assert!(error.hint.is_some_and(|hint| hint.contains("log")));
+            }
+        }
+    }
 }
