@@ -190,7 +190,11 @@ mod tests {
         durable.rely(&folder);
         assert!(noted(&durable).is_empty());
         durable.note(&folder);
-        assert_eq!(noted(&durable), [folder]);
+        assert_eq!(noted(&durable), [&*folder]);
+        // A new name stands below old ones.
+        let durable = Durable::new(root.path());
+        durable.note(&folder);
+        assert_eq!(noted(&durable), [root.path(), &above, &folder]);
     }
 
     #[test]
