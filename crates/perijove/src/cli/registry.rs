@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perijove_awaiter::ended_by_signal;
+use perijove_build::Config;
 use perijove_registry::auth::Access;
 use perijove_registry::create_only::CreateOnly;
 use perijove_registry::{Collect, Mount, Server, Settings, TlsFiles};
@@ -27,9 +28,9 @@ pub struct Serve {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:5000", env = "PERIJOVE_REGISTRY_LISTEN")]
     listen: SocketAddr,
-    /// The store's folder
-    #[arg(long, default_value = ".perijove/registry", env = "PERIJOVE_REGISTRY_ROOT")]
-    root: PathBuf,
+    /// The store's folder [default: .perijove/registry of the image repository around this folder, else of this one]
+    #[arg(long, value_name = "DIR", env = "PERIJOVE_REGISTRY_ROOT")]
+    root: Option<PathBuf>,
     /// Tags that match are created once and never moved: a second PUT with another digest answers 409
     #[arg(long, value_name = "REGEX")]
     create_only: Option<String>,
@@ -61,6 +62,9 @@ pub struct Serve {
     /// Hours for which a blob that nothing refers to stays; 0 keeps all
     #[arg(long, default_value_t = 24, value_name = "HOURS")]
     collect_after: u64,
+    /// Seconds from the start until such blobs are looked for; then every hour
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    collect_first: u64,
 }
 
 /// Takes the names of [`Mount`], and lists them in the help.
@@ -71,7 +75,7 @@ fn mount() -> impl clap::builder::TypedValueParser<Value = Mount> {
 
 pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
     let Verb::Serve(flags) = verb;
-    let mut settings = Settings::new(global.directory.join(&flags.root));
+    let mut settings = Settings::new(root(&global.directory, flags.root.as_deref())?);
     settings.listen = flags.listen;
     if let Some(pattern) = &flags.create_only {
         settings.create_only = CreateOnly::matching(pattern).map_err(|e| {
@@ -91,10 +95,7 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     settings.behind_proxy = flags.behind_proxy;
     settings.mount = flags.mount;
     settings.limits.client_connections = flags.client_connections;
-    settings.collect = (flags.collect_after > 0).then(|| Collect {
-        blob_grace: Duration::from_secs(flags.collect_after * 3600),
-        ..Collect::default()
-    });
+    settings.collect = collect(flags.collect_after, flags.collect_first);
     settings.report = Some(ui.warnings());
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let server = Server::bind(settings).await?;
@@ -103,4 +104,35 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     std::io::stdout().flush()?;
     server.run(ended_by_signal()).await;
     Ok(Outcome::Done)
+}
+
+/// The store's folder: what is named is so from `directory`, as for every verb.
+fn root(directory: &Path, named: Option<&Path>) -> Result<PathBuf, CliError> {
+    if let Some(named) = named {
+        return Ok(directory.join(named));
+    }
+    let repository = Config::root(directory)?.unwrap_or_else(|| directory.to_owned());
+    Ok(repository.join(".perijove/registry"))
+}
+
+/// What `--collect-after` in hours and `--collect-first` in seconds mean.
+fn collect(after: u64, first: u64) -> Option<Collect> {
+    (after > 0).then(|| Collect {
+        first: Duration::from_secs(first),
+        blob_grace: Duration::from_secs(after.saturating_mul(3600)),
+        ..Collect::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_hours_collect_nothing() {
+        assert!(collect(0, 60).is_none());
+        let settled = collect(2, 5).map(|c| (c.blob_grace.as_secs(), c.first.as_secs(), c.every.as_secs()));
+        assert_eq!(settled, Some((7200, 5, 3600)));
+        assert!(collect(u64::MAX, 60).is_some());
+    }
 }
