@@ -189,6 +189,28 @@ fn blobs_of_other_repositories_are_mounted() {
     assert_eq!(site.push(&repository, "team/other", &[]).json()["pushed_bytes"], 0, "it is there whole");
 }
 
+/// Without `--previous` the build knows no other repository, and asks the registry for each blob by its digest alone
+/// (distribution-spec 1.1, "Mounting a blob from another repository", without `from`).
+#[test]
+fn blobs_of_repositories_that_are_not_named_are_mounted() {
+    let wheels = wheels();
+    let site = Site::new(&wheels);
+    let repository = Repository::app(&site.debs, &wheels);
+    let app = site.push(&repository, "team/app", &[]).json();
+    let other = site.push(&repository, "another/place", &[]).json();
+    assert_ne!(site.packages.requests(), [""; 0], "nothing was known of a previous image");
+    let (first, pushed) = (number(&app, "pushed_bytes"), number(&other, "pushed_bytes"));
+    eprintln!("mounted without a name: {pushed} bytes pushed, {first} at first");
+    assert!(pushed < PAPERS && first > 300_000, "{pushed} of {first}");
+    assert_eq!(other["images"], app["images"]);
+
+    // A registry that mounts only what is named has to be sent all.
+    let named = Site { registry: Registry::with(PERIJOVE, &["--mount", "named"]), ..site };
+    named.push(&repository, "team/app", &[]).json();
+    let sent = number(&named.push(&repository, "another/place", &[]).json(), "pushed_bytes");
+    assert!(sent > 300_000, "{sent}");
+}
+
 #[test]
 fn what_two_images_share_goes_up_once() {
     let wheels = wheels();
