@@ -195,7 +195,8 @@ fn two(version: &str) -> Option<(u16, u16)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The platforms of the repository that are asked for, or an error that lists them.
+/// The platforms of the repository that are asked for, each once and in the repository's order, so that an image
+/// does not depend on how they are asked for; or an error that lists them.
 pub fn platforms(config: &Config, wanted: &[Platform]) -> Result<Vec<Platform>> {
     let all = &config.repository.platforms;
     if let Some(other) = wanted.iter().find(|p| !all.contains(p)) {
@@ -208,12 +209,36 @@ pub fn platforms(config: &Config, wanted: &[Platform]) -> Result<Vec<Platform>> 
             ),
         });
     }
-    Ok(if wanted.is_empty() { all.clone() } else { wanted.to_vec() })
+    let asked = |platform: &&Platform| wanted.is_empty() || wanted.contains(platform);
+    Ok(all.iter().filter(asked).cloned().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn platforms_keep_the_order_of_the_repository() {
+        let text = "[repository]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n";
+        let config = Config::parse(std::path::Path::new(""), text).unwrap();
+        for (asked, given) in [
+            ("", Ok("linux/amd64 linux/arm64")),
+            ("linux/arm64", Ok("linux/arm64")),
+            ("linux/arm64 linux/amd64", Ok("linux/amd64 linux/arm64")),
+            ("linux/amd64 linux/amd64", Ok("linux/amd64")),
+            ("linux/amd64 linux/riscv64", Err("linux/riscv64 is not a platform of this repository")),
+        ] {
+            let wanted: Vec<Platform> = asked.split_whitespace().map(|p| p.parse().unwrap()).collect();
+            match (platforms(&config, &wanted), given) {
+                (Ok(found), Ok(given)) => {
+                    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                    assert_eq!(found.join(" "), given, "{asked}");
+                }
+                (Err(error), Err(given)) => assert!(error.to_string().contains(given), "{error}"),
+                (found, given) => panic!("{asked}: {found:?}, not {given:?}"),
+            }
+        }
+    }
 
     #[test]
     fn versions_are_cut_to_two_numbers() {
