@@ -76,6 +76,31 @@ mod tests {
     }
 
     #[test]
+    fn nothing_lies_below_a_file_or_a_link_of_another() {
+        for (case, above, below, clash) in [
+            ("below a file", ("usr/lib/x", "file:1"), "usr/lib/x/y", Some("/usr/lib/x is a file of a 1")),
+            ("far below a link", ("lib", "link:usr/lib"), "lib/x/y/z", Some("/lib is a link of a 1")),
+            ("below a hard link", ("usr/x", "hard:usr/y"), "usr/x/z", Some("/usr/x is a file of a 1")),
+            ("beside it", ("usr/lib/x", "file:1"), "usr/lib/xy", None),
+            ("beside it, a longer name", ("usr/lib/x", "file:1"), "usr/lib/x-1/y", None),
+        ] {
+            let (above, below) = (listed("a 1", &[above]), listed("b 2", &[(below, "file:2")]));
+            for pieces in [[&above, &below], [&below, &above]] {
+                let result = check(pieces.into_iter(), |_| false);
+                let said = result.as_ref().map_err(ToString::to_string).err();
+                let path = &below.owned[0].path;
+                let expected = clash.map(|clash| format!("{clash}, and b 2 has /{path} below it"));
+                assert_eq!(said, expected, "{case}");
+                assert!(result.err().is_none_or(|error| error.hint().is_some()), "{case}");
+            }
+            assert!(
+                check([&above, &below].into_iter(), |one| one.part == "a 1").is_ok(),
+                "{case}: own files"
+            );
+        }
+    }
+
+    #[test]
     fn one_file_has_one_owner() {
         for (case, path, one, other, clash) in [
             ("the same content", "usr/bin/x", "file:1", "file:1", false),
