@@ -1,6 +1,6 @@
 //! An image folder as files, and its section of `perijove.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::steps::Steps;
@@ -150,8 +150,16 @@ impl Order<'_> {
                 env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
         }
-        if !steps.directories.is_empty() {
-            let folders = steps.directories.iter().map(|path| format!("{{ path = {} }}", quoted(path)));
+        // What it writes goes where it runs (unless files of rootfs lie there, whose folders are root's) or into its home.
+        let mut folders: Vec<&str> = Vec::new();
+        if parent.is_none() {
+            folders.extend(["/home/jovyan", steps.workdir.as_deref().unwrap_or(workdir)]);
+        }
+        folders.extend(steps.directories.iter().map(String::as_str));
+        let mut known = BTreeSet::new();
+        folders.retain(|path| known.insert(*path));
+        if !folders.is_empty() {
+            let folders = folders.iter().map(|path| format!("{{ path = {} }}", quoted(path)));
             line("directories", format!("[{}]", folders.collect::<Vec<_>>().join(", ")));
         }
         let user = steps.user.clone().or_else(|| parent.is_none().then(|| "1000:1000".to_owned()));
