@@ -73,8 +73,7 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- $secrets := $z2jh.imagePullSecrets }}
-{{- if $z2jh.imagePullSecret.automaticReferenceInjection }}{{ $secrets = prepend $secrets "image-pull-secret" }}{{ end }}
-{{- if not $z2jh.imagePullSecret.create }}{{ $secrets = without $secrets "image-pull-secret" }}{{ end }}
+{{- if and $z2jh.imagePullSecret.create $z2jh.imagePullSecret.automaticReferenceInjection }}{{ $secrets = prepend $secrets "image-pull-secret" }}{{ end }}
 {{- with include "perijove.pullSecrets" (dict "root" .root "for" .for "secrets" $secrets) }}
 imagePullSecrets: {{- . | nindent 2 }}
 {{- end }}

@@ -25,6 +25,7 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- $defaults := fromYaml (include "perijove.z2jh" .) -}}
 {{- range $number, $deployment := $set.deployments -}}
 {{- $_ := include "perijove.coalesce" (dict "values" $deployment.values "defaults" $defaults "wrapped" (ne $deployment.path "")) -}}
+{{- $_ := include "perijove.kinds" (dict "values" $deployment.values "path" $deployment.path) -}}
 {{- if not $.Values.perijove.imageSet -}}
 {{- $_ := include "perijove.deployment" (dict "set" $set "values" $deployment.values "path" $deployment.path) -}}
 {{- end -}}
@@ -204,7 +205,6 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- end -}}
 {{- $_ := include "perijove.extra" (dict "set" .set "values" .values "path" .path "base" $base) -}}
 {{- $tolerations := (.values.prePuller).extraTolerations -}}
-{{- $_ := include "perijove.check" (dict "value" $tolerations "kinds" (list "slice") "expected" "a list of tolerations" "at" (print .path "prePuller.extraTolerations")) -}}
 {{- range $toleration := $tolerations -}}
 {{- if and $toleration (not (has $toleration $at.set.tolerations)) -}}
 {{- $_ := set $at.set "tolerations" (append $at.set.tolerations $toleration) -}}
@@ -218,9 +218,6 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- $values := .values -}}
 {{- $settings := .base.settings -}}
 {{- $out := dict -}}
-{{- range list "singleuser" "hub" "scheduling" "prePuller" -}}
-{{- $_ := include "perijove.check" (dict "value" (index $values .) "kinds" (list "map") "expected" "a mapping" "at" (print $at.path .)) -}}
-{{- end -}}
 {{- $user := $values.singleuser | default dict -}}
 {{- $scheduling := (($values.scheduling | default dict).userPods) | default dict -}}
 {{- $_ := set .base "profiles" $user.profileList -}}
@@ -276,7 +273,6 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 
 {{- /* hub.config: the class Spawner gives way to KubeSpawner, subclasses of it come last. */ -}}
 {{- $config := ($values.hub | default dict).config -}}
-{{- $_ := include "perijove.check" (dict "value" $config "kinds" (list "map") "expected" "a mapping" "at" (print .path "hub.config")) -}}
 {{- $classes := list -}}
 {{- range $class, $traits := $config -}}
 {{- if and (not (kindIs "invalid" $traits)) (eq "yes" (include "perijove.isClass" $class)) -}}
@@ -345,23 +341,39 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- $set := printf "(?m)^c\\.([A-Za-z]*Spawner)\\.image[ \\t]*=[ \\t]*%s[ \\t]*$" $text -}}
 {{- $item := printf "[\"']image[\"']\\s*:\\s*%s\\s*[,})\\n]" $text -}}
 {{- $call := printf "[(,]\\s*image\\s*=\\s*%s\\s*[,)\\n]" $text -}}
-{{- $field := printf "(?m)^[ \\t]*[A-Za-z_][A-Za-z0-9_.]*\\.image[ \\t]*=[ \\t]*%s[ \\t]*$" $text -}}
+{{- $field := printf "(?m:^[ \\t]*[A-Za-z_][A-Za-z0-9_.]*\\.image[ \\t]*=[ \\t]*%s[ \\t]*$)" $text -}}
+{{- $any := join "|" (list $item $call $field) -}}
 {{- range $piece := $pieces -}}
-{{- $code := regexReplaceAll "(?m)^[ \\t]*#.*$" (replace "\r" "" $piece) "" -}}
-{{- $code = regexReplaceAll "(?m)[ \\t]+#[^\"'\\n]*$" $code "" -}}
+{{- $code := include "perijove.plain" $piece -}}
 {{- range $match := regexFindAll $set $code -1 -}}
 {{- $class := regexReplaceAll $set $match "${1}" -}}
 {{- if and (ne $class "Spawner") (eq "yes" (include "perijove.isClass" $class)) -}}
 {{- $_ := set $at.base.settings "image" (regexReplaceAll $set $match "${2}${3}") -}}
 {{- end -}}
 {{- end -}}
-{{- range $form := list $item $call $field -}}
-{{- range $match := regexFindAll $form $code -1 -}}
-{{- $image := regexReplaceAll $form $match "${1}${2}" | trim -}}
-{{- if and (not (hasPrefix "c." (trim $match))) (regexMatch "[/:@]" $image) (eq "yes" (include "perijove.isReference" $image)) -}}
+{{- range $match := regexFindAll $any $code -1 -}}
+{{- $image := regexReplaceAll $any $match "${1}${2}${3}${4}${5}${6}" | trim -}}
+{{- /* What stands in the outermost block is always run, and has been read above; other classes are no spawner's. */ -}}
+{{- $trait := regexFind "^[ \\t]*c\\.[A-Za-z0-9_]*\\.image\\b" $match -}}
+{{- $read := and $trait (or (hasPrefix "c." $trait) (ne "yes" (include "perijove.isClass" (index (splitList "." $trait) 1)))) -}}
+{{- if and (not $read) (regexMatch "[/:@]" $image) (eq "yes" (include "perijove.isReference" $image)) -}}
 {{- if not (has $image (values $at.named)) -}}{{- $_ := set $at.named (printf "%06d" (len $at.named)) $image -}}{{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Python without its comments, and with `0` for texts of which nothing is read: those in three quotes, and those with
+quotes or backslashes in them. A text that is left open ends with its line.
+*/}}
+{{- define "perijove.plain" -}}
+{{- $three := `"""(?:[^\\]|\\.)*?(?:"""|\\?\z)|'''(?:[^\\]|\\.)*?(?:'''|\\?\z)` -}}
+{{- $one := `"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?` -}}
+{{- range $piece := regexFindAll (print "(?s)" $three "|" $one `|#[^\n]*|[^"'#]+`) (replace "\r" "" .) -1 -}}
+{{- if hasPrefix "#" $piece -}}
+{{- else if and (regexMatch `^["']` $piece) (not (regexMatch `^(?:"[^"'\\]*"|'[^"'\\]*')$` $piece)) -}}0
+{{- else -}}{{ $piece }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -373,7 +385,6 @@ What `perijove images` reads in code and this does not is said in README.md, "Co
 {{- $_ := include "perijove.secretNames" (dict "settings" (pick .base.settings "image_pull_secrets") "out" $out) -}}
 {{- $secrets := $out.value -}}
 {{- $extra := (.values.prePuller).extraImages -}}
-{{- $_ := include "perijove.check" (dict "value" $extra "kinds" (list "map") "expected" "a mapping" "at" (print .path "prePuller.extraImages")) -}}
 {{- range $key, $image := $extra -}}
 {{- if not (kindIs "invalid" $image) -}}
 {{- $where := printf "%sprePuller.extraImages.%s" $at.path $key -}}

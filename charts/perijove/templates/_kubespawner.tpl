@@ -34,9 +34,8 @@ KubeSpawner's own rules (kubespawner 7.1): how profiles and options change the s
 {{- $out := dict -}}
 {{- $_ := include "perijove.check" (dict "value" .of "kinds" (list "map") "expected" "a mapping" "at" .where) -}}
 {{- $options := list -}}
-{{- $names := dict -}}
-{{- range $name, $_ := .of -}}{{- $_ := set $names (include "perijove.natural" $name) $name -}}{{- end -}}
-{{- range $_, $name := $names -}}
+{{- $_ := include "perijove.ordered" (dict "of" .of "out" $out) -}}
+{{- range $name := $out.value -}}
 {{- $option := index $at.of $name -}}
 {{- if not (kindIs "invalid" $option) -}}
 {{- $where := printf "%s.%s" $at.where $name -}}
@@ -103,14 +102,57 @@ The state of every combination of choices, in their order, equal ones once; past
 {{- end -}}
 
 {{/*
-A key whose order among others is the one in which the hub sees them: Helm writes the values into a Secret with
-go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x` before `10-x`).
+The keys of `of` in the order in which the hub sees them: Helm writes the values into a Secret with go-yaml v2, which
+sorts them in a natural way (`9-x` before `10-x`, `10` before `1a`), and Python keeps that order.
 */}}
-{{- define "perijove.natural" -}}
-{{- range regexFindAll "[0-9]+|[^0-9]" . -1 -}}
-{{- if regexMatch "^[0-9]" . -}}{{ printf "2%20s%04d" (trimAll " " (regexReplaceAll "^0+" . "")) (len .) }}
-{{- else if regexMatch "^\\pL" . -}}{{ print "3" . }}
-{{- else -}}{{ print "1" . }}
+{{- define "perijove.ordered" -}}
+{{- $sorted := list -}}
+{{- range $key, $_ := .of -}}
+{{- $low := 0 -}}
+{{- $high := len $sorted -}}
+{{- range until 32 -}}
+{{- if ge $low $high -}}{{- break -}}{{- end -}}
+{{- $middle := div (add $low $high) 2 | int -}}
+{{- if eq "yes" (include "perijove.before" (list $key (index $sorted $middle))) -}}{{- $high = $middle -}}{{- else -}}{{- $low = add1 $middle | int -}}{{- end -}}
+{{- end -}}
+{{- if $sorted -}}{{- $sorted = concat (slice $sorted 0 $low) (list $key) (slice $sorted $low) -}}{{- else -}}{{- $sorted = list $key -}}{{- end -}}
+{{- end -}}
+{{- $_ := set .out "value" $sorted -}}
+{{- end -}}
+
+{{/*
+Whether the first of two keys comes first (go-yaml v2, `keyList.Less`, as crates/prepull/src/imageset/order.rs has it):
+at the first sign that differs, other signs before letters, and numbers from there on by their value.
+*/}}
+{{- define "perijove.before" -}}
+{{- $a := splitList "" (first .) -}}
+{{- $b := splitList "" (last .) -}}
+{{- $at := 0 -}}
+{{- range $index, $sign := $a -}}
+{{- if or (ge $index (len $b)) (ne $sign (index $b $index)) -}}{{- break -}}{{- end -}}
+{{- $at = add1 $index | int -}}
+{{- end -}}
+{{- if or (eq $at (len $a)) (eq $at (len $b)) -}}
+{{- if lt (len $a) (len $b) -}}yes{{- end -}}
+{{- else -}}
+{{- $l := index $a $at -}}
+{{- $r := index $b $at -}}
+{{- $isLetter := regexMatch "^\\pL" $l -}}
+{{- if ne $isLetter (regexMatch "^\\pL" $r) -}}
+{{- if not $isLetter -}}yes{{- end -}}
+{{- else -}}
+{{- $number := "" -}}
+{{- if not $isLetter -}}
+{{- /* A zero in the middle of a number counts as a digit, one at its beginning does not. */ -}}
+{{- if and (or (eq $l "0") (eq $r "0")) (regexMatch "[1-9][0-9]*$" (join "" (slice $a 0 $at))) -}}{{- $number = "1" -}}{{- end -}}
+{{- end -}}
+{{- $ranks := list -}}
+{{- range list $a $b -}}
+{{- $digits := regexFind "^[0-9]*" (join "" (slice . $at)) -}}
+{{- $value := regexReplaceAll "^0+" (print $number $digits) "" -}}
+{{- $ranks = append $ranks (printf "%06d %s %06d %s" (len $value) $value (len $digits) (index . $at)) -}}
+{{- end -}}
+{{- if lt (first $ranks) (last $ranks) -}}yes{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -174,7 +216,7 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 
 {{/* A field of the pod: `extra_pod_config` says it by either name and replaces the setting, null too. */}}
 {{- define "perijove.field" -}}
-{{- if and .config (or (hasKey .config .camel) (hasKey .config .snake)) -}}
+{{- if and (kindIs "map" .config) (or (hasKey (.config | default dict) .camel) (hasKey (.config | default dict) .snake)) -}}
 {{- $value := index .config .camel -}}
 {{- if kindIs "invalid" $value -}}{{- $value = index .config .snake -}}{{- end -}}
 {{- $_ := set .out "value" $value -}}
@@ -232,8 +274,10 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $image := ($own | default dict).image -}}
 {{- if kindIs "invalid" $image -}}{{- $image = $settings.image -}}{{- end -}}
 {{- $_ := include "perijove.field" (dict "config" $own "camel" "imagePullPolicy" "snake" "image_pull_policy" "else" nil "out" $out) -}}
+{{- $policy := $out.value -}}
+{{- if kindIs "invalid" $policy -}}{{- $policy = $settings.image_pull_policy -}}{{- end -}}
 {{- if not (kindIs "invalid" $image) -}}
-{{- $found = append $found (dict "text" $image "policy" ($out.value | default $settings.image_pull_policy) "template" false) -}}
+{{- $found = append $found (dict "text" $image "policy" $policy "template" false) -}}
 {{- end -}}
 {{- $lists = append $lists $settings.extra_containers -}}
 {{- end -}}
@@ -396,11 +440,21 @@ go-yaml v2, which sorts numbers as numbers, and other signs before letters (`9-x
 {{- $_ := set .out "value" (sortAlpha (uniq $names)) -}}
 {{- end -}}
 
-{{/* Whether a text is an image reference (as crates/oci/src/reference.rs has it). */}}
+{{/* Whether a text is an image reference (as crates/oci/src/reference.rs has it, lengths too). */}}
 {{- define "perijove.isReference" -}}
 {{- $part := "[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*" -}}
 {{- $host := "(?:(?:[A-Za-z0-9-]*[.:][A-Za-z0-9.:\\[\\]-]*|localhost)/)?" -}}
-{{- if regexMatch (printf "^%s%s(?:/%s)*(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@sha(?:256|512):[0-9a-f]+)?$" $host $part $part) . -}}yes{{- end -}}
+{{- if regexMatch (printf "^%s%s(?:/%s)*(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@sha(?:256|512):[0-9a-f]+)?$" $host $part $part) . -}}
+{{- if and (le (len .) 128) (not (contains "@" .)) -}}yes
+{{- else -}}
+{{- $name := first (splitList "@" .) -}}
+{{- $digest := trimPrefix $name . -}}
+{{- $tag := last (splitList "/" $name) | splitList ":" | rest | join "" -}}
+{{- $repository := regexReplaceAll "^\\[[^/]*/|:[^/]*\\]$" (include "perijove.normal" $name) "" -}}
+{{- $isDigest := has (len $digest) (list 0 (ternary 72 136 (hasPrefix "@sha256" $digest))) -}}
+{{- if and $isDigest (le (len $tag) 128) (le (len $repository) 255) -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The number of an image, kept once however it is spelled; nothing where a user or code would complete its name. */}}

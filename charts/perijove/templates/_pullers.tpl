@@ -177,3 +177,9 @@ volumes:
 {{- $priority := (fromJson (include "perijove.first" .root)).scheduling.podPriority | default dict -}}
 {{- if $priority.enabled -}}{{- print (include "perijove.clusterName" .root) "-" .for -}}{{- end -}}
 {{- end -}}
+
+{{/* The value of that class: a whole number, Zero to JupyterHub's own where none is said. */}}
+{{- define "perijove.priorityValue" -}}
+{{- $value := (fromJson (include "perijove.first" .)).scheduling.podPriority.imagePullerPriority -}}
+{{- if kindIs "invalid" $value -}}-5{{- else -}}{{- int64 $value -}}{{- end -}}
+{{- end -}}

@@ -130,7 +130,7 @@ fn continuous_pullers_are_of_the_same_set() {
 }
 
 /// What a reader of values must get right, one rule a row.
-const RULES: [&str; 54] = [
+const RULES: [&str; 58] = [
     "",
     "singleuser: {image: {name: a/b, tag: '3'}}",
     "singleuser: {image: {name: a/b, tag: null}}",
@@ -154,6 +154,9 @@ const RULES: [&str; 54] = [
     "hub: {config: {KubeSpawner: {node_selector: null, profile_list: [{kubespawner_override: {image: 'p/p:1'}}]}}}",
     "singleuser: {profileList: [{kubespawner_override: {image: null, node_selector: {a: null, b: c}}}], nodeSelector: {a: x, d: e}}",
     "singleuser: {profileList: [{profile_options: {10-x: {choices: {a: {kubespawner_override: {image: 'ten/x:1'}}}}, 9-x: {choices: {a: {kubespawner_override: {image: 'nine/x:1'}}}}}}]}",
+    "singleuser: {profileList: [{profile_options: {1a: {choices: {a: {kubespawner_override: {image: 'one-a/x:1'}}}}, '10': {choices: {a: {kubespawner_override: {image: 'ten/x:1'}}}}}}]}",
+    "singleuser: {profileList: [{profile_options: {a1b: {choices: {a: {kubespawner_override: {image: 'letter/x:1'}}}}, a10: {choices: {a: {kubespawner_override: {image: 'ten/x:1'}}}}}}]}",
+    "singleuser: {profileList: [{profile_options: {é: {choices: {a: {kubespawner_override: {image: 'accent/x:1'}}}}, '100': {choices: {a: {kubespawner_override: {image: 'hundred/x:1'}}}}, '09': {choices: {a: {kubespawner_override: {image: 'nine/x:1'}}}}}}]}",
     "singleuser: {profileList: [{profile_options: {i: {choices: {}, unlisted_choice: {enabled: true, kubespawner_override: {image: '{value}'}}}, s: {choices: {s: {kubespawner_override: {node_selector: {size: s}}}, l: {kubespawner_override: {node_selector: {size: l}}}}}}}]}",
     "singleuser: {profileList: [{profile_options: {s: {unlisted_choice: {enabled: true, kubespawner_override: {node_selector: {size: '{value}'}}}}}}]}",
     "singleuser: {initContainers: [{image: 'home/{username}:1'}, {image: 'ENC[x]'}]}",
@@ -184,6 +187,7 @@ const RULES: [&str; 54] = [
     "hub: {jupyterhub: {singleuser: {image: {name: a/b, tag: '1'}}}}",
     "hub: {jupyterhub: {hub: {}}, config: {}}",
     "fullnameOverride: jh\nimagePullSecret: {create: true, registry: r.io, username: u, password: p}",
+    "singleuser: {image: {pullPolicy: Always}, profileList: [{kubespawner_override: {extra_container_config: {image: 'a/d:1', image_pull_policy: ''}}}]}",
     "singleuser: {profileList: [{kubespawner_override: {init_containers: [], volumes: {v: {name: v, image: {reference: 'v/v:1'}}}, extra_container_config: {image: 'ecc/ecc:1', imagePullPolicy: IfNotPresent}}}]}",
 ];
 
@@ -221,6 +225,21 @@ fn plain_code_gives_the_same_set() {
         "c.KubeSpawner.init_containers.append({'image': 'more/init:1', 'name': 'x'})",
         "x = make(name='y', image='made/by:1')",
         "x = make(image=f'not/{this}:1')\ny = {'image': name}",
+        // Perhaps run: the image may be needed, and so may the one that it would replace.
+        "if x:\n    c.KubeSpawner.image = 'q/x:1'",
+        "if x:\n    c.Spawner.image = 'q/x:1'\n    c.DockerSpawner.image = 'q/y:1'",
+        // Text is no code.
+        "\"\"\"{'image': 'q/doc:1'}\"\"\"\nx = 1",
+        "def f():\n    '''\n    c.KubeSpawner.image = 'q/doc:1'\n    '''\n    spawner.image = 'q/x:1'",
+        "'''\nc.KubeSpawner.image = 'q/doc:1'\n'''",
+        "usage = \"{'image': 'q/doc:1'}\"",
+        "usage = '{\\'image\\': \"q/doc:1\"}'",
+        "y = 1  # {'image': 'q/old:1'}",
+        "y = {'image': 'q/x:1'}  # was 'q/old:1', {'image': 'q/older:1'}",
+        "c.KubeSpawner.image = 'q/x:1'  # was 'q/old:1'",
+        "y = f('#', image='q/x:1')  # '",
+        "y = 'an open text\nz = {'image': 'q/x:1'}",
+        "y = {'text': \"it's\", 'image': 'q/x:1'}",
     ] {
         let lines: Vec<String> = code.lines().map(|line| format!("      {line}\n")).collect();
         let values = format!("hub:\n  extraConfig:\n    a: |\n{}", lines.concat());
@@ -239,6 +258,9 @@ fn what_only_perijove_images_reads_is_handed_over() {
         "c.KubeSpawner.profile_list = [{'kubespawner_override': {'image': 'by/code:1'}}]",
         "IMAGE = 'by/name:1'\nc.KubeSpawner.image = IMAGE",
         "c.KubeSpawner.image = (\n  'two/lines:1'\n)",
+        "if x: c.KubeSpawner.image = 'by/header:1'",
+        "c.KubeSpawner.image = 'first/one:1'; x = 1",
+        "c.KubeSpawner.image = '''three/quotes:1'''",
     ] {
         let lines: Vec<String> = code.lines().map(|line| format!("      {line}\n")).collect();
         let values = format!("hub:\n  extraConfig:\n    a: |\n{}", lines.concat());

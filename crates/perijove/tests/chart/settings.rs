@@ -56,6 +56,51 @@ fn settings_of_the_pullers_are_taken() {
     }
 }
 
+/// Zero is a value, and a large number stays a whole one.
+#[test]
+fn numbers_are_taken_as_they_are() {
+    let Some(scene) = Scene::new("numbers_are_taken_as_they_are") else { return };
+    for (limit, priority) in [(0, 0), (1, -10), (2_000_000, -10_000_000)] {
+        let values = json!({
+            "prePuller": {"revisionHistoryLimit": limit},
+            "scheduling": {"podPriority": {"enabled": true, "imagePullerPriority": priority}},
+        });
+        let objects = scene.render(&[&values.to_string()], &[]);
+        let sets = of_kind(&objects, "DaemonSet");
+        let limits: Vec<&Value> = sets.iter().map(|set| &set["spec"]["revisionHistoryLimit"]).collect();
+        assert_eq!(limits, [&json!(limit); 2]);
+        let classes = of_kind(&objects, "PriorityClass");
+        let found: Vec<&Value> = classes.iter().map(|class| &class["value"]).collect();
+        assert_eq!(found, [&json!(priority); 2]);
+    }
+    let objects = scene.render(&["scheduling: {podPriority: {enabled: true}}"], &[]);
+    assert!(of_kind(&objects, "DaemonSet").iter().all(|set| set["spec"]["revisionHistoryLimit"].is_null()));
+    assert!(of_kind(&objects, "PriorityClass").iter().all(|class| class["value"] == -5));
+}
+
+/// A secret of our own stands for the one that Zero to JupyterHub makes, and for no other of its name.
+#[test]
+fn pull_secrets_are_those_that_are_there() {
+    let Some(scene) = Scene::new("pull_secrets_are_those_that_are_there") else { return };
+    let login = "registry: r.example.org, username: u, password: p";
+    let by_hand = format!("imagePullSecret: {{create: true, automaticReferenceInjection: false, {login}}}");
+    let made = "hub-perijove-pull-hook";
+    for (values, expected) in [
+        (String::new(), &[][..]),
+        ("imagePullSecrets: [image-pull-secret, other]".to_owned(), &["image-pull-secret", "other"]),
+        (format!("imagePullSecrets: [other]\nimagePullSecret: {{create: true, {login}}}"), &[made, "other"]),
+        (format!("imagePullSecrets: [other]\n{by_hand}"), &["other"]),
+        (format!("imagePullSecrets: [image-pull-secret]\n{by_hand}"), &[made]),
+    ] {
+        let objects = scene.render(&[&values], &[]);
+        for object in [hook_job(&objects), hook_sets(&objects)[0]] {
+            let list = pod(object).unwrap()["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+            let names: Vec<&str> = list.iter().map(|secret| secret["name"].as_str().unwrap()).collect();
+            assert_eq!(names, expected, "{} of {values}", object["kind"]);
+        }
+    }
+}
+
 #[test]
 fn settings_of_the_awaiter_are_taken() {
     let Some(scene) = Scene::new("settings_of_the_awaiter_are_taken") else { return };
