@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod scene;
+mod clusters;
 mod disk;
 mod index;
 mod interrupts;

@@ -252,3 +252,28 @@ fn an_account_that_may_not_list_nodes_warms_all_the_same() {
     let ran = run(&["--image", &lab, "--nodes", "a=b"]);
     assert!(ran.code == Some(1) && ran.stderr.contains("may not list nodes"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_namespace_that_is_going_away_is_no_matter_of_rights() {
+    let test = "a_namespace_that_is_going_away_is_no_matter_of_rights";
+    let Some(cluster) = shared(test, Version::Newest) else { return };
+    let Some(own) = image(test, &cluster) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = "warm-going";
+    cluster.kubectl(&["create", "namespace", name]).text();
+    // It holds the namespace until it is let go.
+    cluster.kubectl(&["create", "configmap", "held", "-n", name]).text();
+    let hold = |finalizers: &str| {
+        let patch = format!("{{\"metadata\": {{\"finalizers\": {finalizers}}}}}");
+        cluster.kubectl(&["patch", "configmap", "held", "-n", name, "--type=merge", "-p", &patch]).text();
+    };
+    hold("[\"example.org/hold\"]");
+    cluster.kubectl(&["delete", "namespace", name, "--wait=false"]).text();
+    let ran = warm(&cluster, folder.path(), name, &own, &["--image", "127.0.0.1:9/x:1"]);
+    hold("null");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for words in ["because it is being terminated", "hint: wait until", "--namespace"] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("Role"), "{}", ran.stderr);
+}

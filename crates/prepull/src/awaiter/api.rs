@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, KubeconfigError};
 use kube::{Client, Config};
 use serde::Deserialize;
 
@@ -85,12 +85,22 @@ pub async fn connect() -> Result<Client, Error> {
     let mut config = match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
         Ok(config) => config,
         Err(_) if in_cluster && !named => Config::incluster().map_err(|error| no_cluster(causes(&error)))?,
-        Err(error) => return Err(no_cluster(causes(&error))),
+        Err(error) => return Err(no_cluster(unreadable(&error))),
     };
     // Requests are counted and tried again here.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     Client::try_from(config).map_err(|error| no_cluster(causes(&error)))
+}
+
+/// What is wrong with a kubeconfig: a line of words, none of the file's own, which may be a token.
+fn unreadable(error: &KubeconfigError) -> String {
+    if let KubeconfigError::ReadConfig(cause, path) = error {
+        return format!("cannot read {}: {cause}", path.display());
+    }
+    let named = std::env::var("KUBECONFIG").ok().filter(|value| !value.is_empty());
+    let said = causes(error);
+    format!("{}: {}", named.as_deref().unwrap_or("~/.kube/config"), said.lines().next().unwrap_or_default())
 }
 
 /// An error with its causes, each said once.

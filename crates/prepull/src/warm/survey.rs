@@ -197,7 +197,7 @@ async fn wanted(
                         image: pulled.image.clone(),
                         normalized: normalized(&reference),
                         repository: reference.name(),
-                        always: pulled.pull_policy.as_deref() == Some("Always"),
+                        always: is_pulled_always(pulled.pull_policy.as_deref(), &reference),
                         ..Wanted::default()
                     });
                     references.push(reference);
@@ -217,6 +217,15 @@ async fn wanted(
         }
     }
     (wanted, unknown)
+}
+
+/// Whether a kubelet that has an older image of the name pulls the present one. Without a policy those of `latest` are
+/// pulled so, said or not (Kubernetes, "Images", "Default image pull policy"); a digest has no older image.
+fn is_pulled_always(policy: Option<&str>, reference: &Reference) -> bool {
+    match policy {
+        Some(policy) => policy == "Always",
+        None => reference.digest.is_none() && reference.wanted() == "latest",
+    }
 }
 
 fn platform(object: &NodeObject) -> String {
@@ -243,4 +252,27 @@ fn normalized(reference: &Reference) -> String {
 pub fn only<'a>(hostnames: impl Iterator<Item = &'a str>) -> Value {
     let values: Vec<&str> = hostnames.collect();
     serde_json::json!({"key": HOSTNAME, "operator": "In", "values": values})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pulled_always_is_what_kubernetes_says() {
+        let digest = "sha256:0b7d3e5f9a1c2846d0e8f4a6b2c91735e7d5f3a1b9c8064282e6a4d0f1b3c597";
+        for (image, policy, expected) in [
+            ("q/lab", None, true),
+            ("q/lab:latest", None, true),
+            ("q/lab:1", None, false),
+            ("q/lab:latest-1", None, false),
+            (&format!("q/lab@{digest}"), None, false),
+            (&format!("q/lab:latest@{digest}"), None, false),
+            ("q/lab:1", Some("Always"), true),
+            ("q/lab:latest", Some("IfNotPresent"), false),
+            ("q/lab", Some("Never"), false),
+        ] {
+            assert_eq!(is_pulled_always(policy, &image.parse().unwrap()), expected, "{image} {policy:?}");
+        }
+    }
 }
