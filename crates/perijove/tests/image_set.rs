@@ -102,6 +102,27 @@ fn json_has_what_scripts_rely_on() {
     );
 }
 
+/// One flag for each, one for all, or Helm's commas: the same.
+#[test]
+fn several_files_in_every_spelling() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), "singleuser: {image: {name: q/a, tag: '1'}}\n").unwrap();
+    std::fs::write(folder.path().join("b.yaml"), "singleuser: {image: {tag: '2'}}\n").unwrap();
+    std::fs::write(folder.path().join("c.yaml"), "singleuser: {image: {tag: '3'}}\n").unwrap();
+    let spellings: [&[&str]; 5] = [
+        &["-f", "a.yaml", "-f", "b.yaml", "--values", "c.yaml"],
+        &["-f", "a.yaml", "b.yaml", "c.yaml"],
+        &["-f", "a.yaml,b.yaml", "-f", "c.yaml"],
+        &["--values=a.yaml,b.yaml,c.yaml"],
+        &["-f", "a.yaml", "b.yaml", "--z2jh-version", "4.3", "-f", "c.yaml"],
+    ];
+    for spelling in spellings {
+        let ran = run(folder.path(), &[&["-q", "images"], spelling].concat());
+        let images: Vec<&str> = ran.stdout.lines().collect();
+        assert_eq!((ran.code, images[0]), (Some(0), "q/a:3"), "{spelling:?}: {}", ran.stderr);
+    }
+}
+
 #[test]
 fn files_that_are_no_values_are_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,8 +12,15 @@ use crate::ui::Ui;
 /// Flags of `images`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A file with Helm values, as for `helm upgrade`; later ones override, `-` is stdin
-    #[arg(short = 'f', long = "values", required = true, value_name = "FILE")]
+    /// Files with Helm values, as for `helm upgrade`; later ones override, `-` is stdin
+    #[arg(
+        short = 'f',
+        long = "values",
+        required = true,
+        num_args = 1..,
+        value_delimiter = ',',
+        value_name = "FILE"
+    )]
     values: Vec<PathBuf>,
     /// The release of Zero to JupyterHub whose defaults hold, as 4.3.3 or 4.3; else the newest that is known
     #[arg(long, value_name = "VERSION", env = "PERIJOVE_Z2JH_VERSION")]

@@ -26,17 +26,19 @@ const LISTED: usize = 40;
 /// Flags of `warm`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A file with Helm values of a hub: every image that its users can start; several merge as for `helm upgrade`
+    /// Files with Helm values of a hub: every image that its users can start; several merge as for `helm upgrade`
     #[arg(
         short = 'f',
         long = "values",
+        num_args = 1..,
+        value_delimiter = ',',
         value_name = "FILE",
         required_unless_present = "image",
         conflicts_with = "image"
     )]
     values: Vec<PathBuf>,
-    /// An image for every node that takes users' pods
-    #[arg(long, value_name = "REF")]
+    /// Images for every node that takes users' pods
+    #[arg(long, num_args = 1.., value_name = "REF")]
     image: Vec<String>,
     /// The release of Zero to JupyterHub whose defaults hold, as 4.3.3 or 4.3; else the newest that is known
     #[arg(long, value_name = "VERSION", env = "PERIJOVE_Z2JH_VERSION")]
