@@ -33,6 +33,8 @@ pub struct Image {
 /// One thing that is done; its text is for logs and for `--dry-run`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The image's own checks, against the digest that will be tagged.
+    Test(String, String),
     /// Blobs and manifests, by digest: nobody sees them yet.
     Push(String, String),
     /// The build's tag, created once.
@@ -48,6 +50,7 @@ pub enum Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Step::Test(image, digest) => write!(f, "test {image}@{digest}"),
             Step::Push(repo, digest) => write!(f, "push {repo}@{digest}"),
             Step::Claim(repo, tag) => write!(f, "claim {repo}:{tag}"),
             Step::Copy(repo, tag) => write!(f, "copy {repo}:{tag}"),
@@ -133,16 +136,23 @@ impl Release<'_> {
         plan::plan(&candidates, &observed, self.branch)
     }
 
-    /// The steps that a plan means, in order.
-    pub fn steps(&self, decisions: &[Decision]) -> Vec<Step> {
+    /// The steps that a plan means, in order: what is left when all is built. Of a build that is there they are what its
+    /// registries lack.
+    pub async fn steps(&self, decisions: &[Decision]) -> Result<Vec<Step>> {
         let each =
             || self.images.iter().zip(decisions).flat_map(|(i, d)| i.repos.iter().map(move |r| (r, d)));
         let new = || each().filter(|(_, decision)| !decision.released);
+        let tests = self.images.iter().zip(decisions).filter(|(_, decision)| !decision.released);
+        let tests = tests.map(|(image, d)| Step::Test(image.candidate.image.clone(), d.digest.to_string()));
+        let mut repairs = Vec::new();
+        for (image, decision) in self.images.iter().zip(decisions).filter(|(_, d)| d.released) {
+            repairs.extend(self.lacking(image, decision).await?);
+        }
         let pushes = new().map(|(repo, d)| Step::Push(repo.name(), d.digest.to_string()));
         let claims = new().map(|(repo, d)| Step::Claim(repo.name(), d.tag.clone()));
         let aliases = new().map(|(repo, d)| Step::Alias(repo.name(), d.aliases.clone()));
         let verifies = each().map(|(repo, _)| Step::Verify(repo.name()));
-        pushes.chain(claims).chain(aliases).chain(verifies).collect()
+        Ok(tests.chain(pushes).chain(claims).chain(aliases).chain(repairs).chain(verifies).collect())
     }
 
     /// Carries a plan out. When another release took the number since the plan was made, nothing that it has is

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use perijove_oci::client::{Fetched, Put, TAGS_AT_ONCE, TagList};
 use perijove_oci::content::ImageContent;
-use perijove_oci::{Descriptor, Error as Registry, Reference, push};
+use perijove_oci::{Digest, Error as Registry, Reference, push};
 use perijove_tags::Tag;
 
 use crate::plan::Decision;
@@ -153,17 +153,9 @@ impl Release<'_> {
         decision: &Decision,
         one_by_one: &BTreeSet<String>,
     ) -> Result<()> {
-        // The order in which aliases move: the longest first, `latest` last.
-        let order = Tag::parse(&decision.tag).map(|tag| tag.candidates()).unwrap_or_default();
         for _ in 0..RACES {
             let listed = self.listed(image).await?;
-            let wanted = faults::expected(listed.names.iter().map(String::as_str));
-            let wanted: Vec<(&String, &String)> = order
-                .iter()
-                // `latest` may be kept from a greater version, whose branch leaves it alone.
-                .filter(|alias| *alias != "latest" || decision.aliases.contains(alias))
-                .filter_map(|alias| wanted.get_key_value(alias))
-                .collect();
+            let wanted = wanted(decision, &listed);
             let mut moved = false;
             for repo in &image.repos {
                 (self.observe)(&Step::Verify(repo.name()));
@@ -179,6 +171,22 @@ impl Release<'_> {
             }
         }
         Err(Error::Races { number: RACES })
+    }
+
+    /// What [`Release::settle`] would do for a build that is there: nothing is done.
+    pub(crate) async fn lacking(&self, image: &Image, decision: &Decision) -> Result<Vec<Step>> {
+        let listed = self.listed(image).await?;
+        let wanted = wanted(decision, &listed);
+        let mut steps = Vec::new();
+        for repo in &image.repos {
+            let is_here = self.client.head(&repo.with_tag(&decision.tag)).await?.is_some();
+            if !is_here {
+                steps.push(Step::Copy(repo.name(), decision.tag.clone()));
+            }
+            let stray = self.stray(repo, &wanted, (!is_here).then_some(decision)).await?;
+            steps.extend(stray.into_iter().map(|(_, aliases)| Step::Alias(repo.name(), aliases)));
+        }
+        Ok(steps)
     }
 
     /// Puts the build's tag back where a repository lacks it; whether it had to.
@@ -203,27 +211,11 @@ impl Release<'_> {
     async fn align(
         &self,
         repo: &Reference,
-        wanted: &[(&String, &String)],
+        wanted: &[(String, String)],
         together: bool,
         seen: Option<&str>,
     ) -> Result<bool> {
-        let mut builds: BTreeMap<&String, Option<Descriptor>> = BTreeMap::new();
-        let mut stray: Vec<(&String, Vec<String>)> = Vec::new();
-        for (alias, target) in wanted {
-            if !builds.contains_key(target) {
-                builds.insert(target, self.client.head(&repo.with_tag(target)).await?);
-            }
-            // A build that this repository lacks has no alias here.
-            let Some(Some(build)) = builds.get(target) else { continue };
-            let now = self.client.head(&repo.with_tag(alias)).await?;
-            if now.is_some_and(|now| now.digest == build.digest) {
-                continue;
-            }
-            match stray.last_mut() {
-                Some((last, aliases)) if last == target => aliases.push((*alias).clone()),
-                _ => stray.push((target, vec![(*alias).clone()])),
-            }
-        }
+        let stray = self.stray(repo, wanted, None).await?;
         for (target, aliases) in &stray {
             (self.observe)(&Step::Alias(repo.name(), aliases.clone()));
             let tagged = repo.with_tag(target);
@@ -232,6 +224,35 @@ impl Release<'_> {
             self.point(repo, &build, aliases, together, seen).await?;
         }
         Ok(!stray.is_empty())
+    }
+
+    /// Those of the aliases that do not name the build that is `wanted`, by that build; `coming` would be there by then.
+    async fn stray<'w>(
+        &self,
+        repo: &Reference,
+        wanted: &'w [(String, String)],
+        coming: Option<&Decision>,
+    ) -> Result<Vec<(&'w str, Vec<String>)>> {
+        let mut builds: BTreeMap<&str, Option<Digest>> = BTreeMap::new();
+        builds.extend(coming.map(|coming| (coming.tag.as_str(), Some(coming.digest.clone()))));
+        let mut stray: Vec<(&str, Vec<String>)> = Vec::new();
+        for (alias, target) in wanted {
+            if !builds.contains_key(target.as_str()) {
+                let found = self.client.head(&repo.with_tag(target)).await?;
+                builds.insert(target, found.map(|found| found.digest));
+            }
+            // A build that this repository lacks has no alias here.
+            let Some(Some(build)) = builds.get(target.as_str()) else { continue };
+            let now = self.client.head(&repo.with_tag(alias)).await?;
+            if now.is_some_and(|now| now.digest == *build) {
+                continue;
+            }
+            match stray.last_mut() {
+                Some((last, aliases)) if last == target => aliases.push(alias.clone()),
+                _ => stray.push((target, vec![alias.clone()])),
+            }
+        }
+        Ok(stray)
     }
 
     async fn point(
@@ -273,6 +294,16 @@ impl Release<'_> {
         }
         Err(Registry::NotFound { what: repo.with_tag(&decision.tag).to_string() }.into())
     }
+}
+
+/// The aliases of a build, each with the build that it belongs at by now, in the order in which they move: the longest
+/// first, `latest` last.
+fn wanted(decision: &Decision, listed: &Listed) -> Vec<(String, String)> {
+    let mut all = faults::expected(listed.names.iter().map(String::as_str));
+    let order = Tag::parse(&decision.tag).map(|tag| tag.candidates()).unwrap_or_default();
+    // `latest` may be kept from a greater version, whose branch leaves it alone.
+    let ours = order.into_iter().filter(|alias| alias != "latest" || decision.aliases.contains(alias));
+    ours.filter_map(|alias| all.remove_entry(&alias)).collect()
 }
 
 /// As many as one request takes.

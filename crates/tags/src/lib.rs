@@ -3,6 +3,7 @@
 //!
 //! `RULE.md` at the root of this crate is the rule; its numbers stand in the comments. Everything here is a function
 //! of its arguments: no network, no clock, no file. Reading the tags of a repository, and pushing, are the caller's.
+//! So is rule 11: no image has prefixes or suffixes, and nothing renders any.
 //!
 //! ```
 //! let existing = ["5.3.0-0", "5.3.0", "5.3", "5", "latest", "main"];

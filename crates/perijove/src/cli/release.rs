@@ -86,7 +86,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
     }
     if arguments.dry_run {
         let planned = prepared.compare(&decisions).await?;
-        let steps: Vec<String> = release.steps(&decisions).iter().map(ToString::to_string).collect();
+        let steps: Vec<String> = release.steps(&decisions).await?.iter().map(ToString::to_string).collect();
         let text: Vec<String> = planned.iter().map(describe).chain(steps.iter().cloned()).collect();
         ui.report(
             &text.join("\n"),

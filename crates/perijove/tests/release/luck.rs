@@ -109,6 +109,16 @@ fn a_registry_that_is_new_gets_the_builds_that_are_out() {
     let repository = repository("5.3.0", "4.5.0", "one");
     assert_eq!(Site::of(&[&one.address]).release(&repository, "c1").code, Some(0));
     let both = Site::of(&[&one.address, &two.address]);
+    // What a dry run says of it.
+    let dry = both.program(&repository, "c2", "main").args(["--dry-run"]).run().json();
+    let steps: Vec<&str> =
+        dry["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
+    let second = &both.registries[1];
+    let (copy, alias) =
+        (format!("copy {second}/hub:5.3.0-0"), format!("alias {second}/hub: 5.3.0 5.3 5 latest"));
+    assert!(steps.contains(&copy.as_str()) && steps.contains(&alias.as_str()), "{steps:?}");
+    assert_eq!(steps.iter().filter(|step| !step.starts_with("verify ")).count(), 4, "{steps:?}");
+    assert!(both.tags()["1 hub"].is_empty());
     // Another commit with the same content: the bytes that are out are copied, not made anew.
     let ran = both.release(&repository, "c2");
     assert_eq!(ran.json()["nothing_to_release"], true, "{}", ran.stderr);

@@ -21,6 +21,10 @@ fn merges_become_builds_with_their_aliases() {
     let first = repository("5.3.0", "4.5.0", "one");
     let dry = site.program(&first, "c1", "main").args(["--dry-run"]).run().json();
     assert_eq!(dry["images"][0]["tag"], "5.3.0-0");
+    let words = dry["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap().split(' ').next());
+    let mut words: Vec<&str> = words.map(Option::unwrap).collect();
+    words.dedup();
+    assert_eq!(words, ["test", "push", "claim", "alias", "verify"]);
     assert!(site.tags().values().all(BTreeMap::is_empty), "a dry run leaves nothing");
     for image in images(&site.release(&first, "c1")) {
         assert_eq!(image["already_there"], false);
