@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perijove_oci::{Event, Reporter};
 
+use crate::brought::Brought;
 use crate::container::Alive;
 use crate::error::Error;
 use crate::rootfs::Limits;
@@ -104,7 +105,8 @@ impl Settings {
     }
 }
 
-/// A chosen runtime.
+/// A chosen runtime. With the last clone docker and podman lose the images that they got from us, which waits for
+/// containers that are just ending, 10 seconds at most.
 #[derive(Clone)]
 pub struct Engine {
     /// Which one.
@@ -115,6 +117,8 @@ pub struct Engine {
     /// The client's path, for all but the built-in one.
     pub(crate) client: PathBuf,
     pub(crate) alive: Alive,
+    /// Dropped with the last of those who use this engine.
+    pub(crate) brought: Arc<Brought>,
 }
 
 impl Engine {
@@ -135,7 +139,15 @@ impl Engine {
                     let reason = not.join("; ");
                     let text = format!("container runtime: {} ({reason})", runtime.name());
                     settings.reporter.report(Event::Note(text));
-                    return Ok(Engine { runtime, reason, settings, client, alive: Alive::default() });
+                    let brought = Arc::new(Brought::new(client.clone()));
+                    return Ok(Engine {
+                        runtime,
+                        reason,
+                        settings,
+                        client,
+                        alive: Alive::default(),
+                        brought,
+                    });
                 }
                 Err(reason) if wanted == Wanted::Auto => not.push(format!("{}: {reason}", runtime.name())),
                 Err(reason) => {

@@ -3,12 +3,12 @@
 //! podman's own settings (its OCI runtime, its cgroup manager) are the user's, in `containers.conf`.
 
 use std::io::BufWriter;
-use std::path::Path;
 use std::process::Stdio;
 
 use perijove_oci::Reference;
 
 use crate::archive;
+use crate::brought::Name;
 use crate::builtin::container_name;
 use crate::choice::{Engine, Runtime};
 use crate::error::Error;
@@ -108,15 +108,20 @@ fn is_loopback(image: &str) -> bool {
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
 }
 
-/// The name by which the runtime knows `source`'s image: the registry's, or one that it is loaded under.
+/// The name by which the runtime knows `source`'s image: the registry's, or one that it is loaded under. It is removed
+/// with the engine.
 pub(crate) async fn name(engine: &Engine, source: &ImageSource, image: &Image) -> Result<String, Error> {
-    if let Some(reference) = &source.registry_reference {
-        return Ok(reference.clone());
-    }
-    let name = format!("localhost/perijove:{}", image.digest.hex());
-    if answers(&engine.client, &["image", "inspect", &name]).await {
-        return Ok(name);
-    }
+    let made_of = source.registry_reference.clone().unwrap_or_else(|| image.digest.to_string());
+    let bring = async || match &source.registry_reference {
+        // `run` pulls it.
+        Some(reference) => Ok(Name::served(reference)),
+        None => load(engine, image).await,
+    };
+    engine.brought.name(&made_of, bring).await
+}
+
+async fn load(engine: &Engine, image: &Image) -> Result<Name, Error> {
+    let name = format!("localhost/perijove:{}-{}", image.digest.short(), container_name());
     let runtime = engine.runtime.name();
     let failed =
         move |reason: String| Error::Start { runtime, reason: format!("load: {reason}"), hint: None };
@@ -141,13 +146,7 @@ pub(crate) async fn name(engine: &Engine, source: &ImageSource, image: &Image) -
         return Err(failed(said));
     }
     written.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
-    Ok(name)
-}
-
-async fn answers(program: &Path, arguments: &[&str]) -> bool {
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().await.is_ok_and(|status| status.success())
+    Ok(Name { now: name, kept: None })
 }
 
 #[cfg(test)]

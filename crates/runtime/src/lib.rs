@@ -16,6 +16,7 @@
 //! before any thread is started.
 
 mod archive;
+mod brought;
 mod builtin;
 pub mod check;
 mod choice;

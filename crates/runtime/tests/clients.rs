@@ -59,9 +59,17 @@ impl Podman {
     }
 
     fn containers(&self) -> String {
-        let mut list = Command::new("podman");
-        list.args(["ps", "--all", "--quiet"]);
-        text(&self.with_settings(&mut list).output().unwrap().stdout)
+        self.says(&["ps", "--all", "--quiet"])
+    }
+
+    fn images(&self) -> String {
+        self.says(&["images", "--all", "--format", "{{.Repository}}:{{.Tag}}"])
+    }
+
+    fn says(&self, arguments: &[&str]) -> String {
+        let mut podman = Command::new("podman");
+        podman.args(arguments);
+        text(&self.with_settings(&mut podman).output().unwrap().stdout)
     }
 }
 
@@ -87,7 +95,7 @@ fn podman_loads_runs_and_leaves_nothing() {
     );
     let out = podman.run(&["--own-network"], &["ls", "/sys/class/net"]);
     assert_eq!(text(&out.stdout), "lo\n", "{}", text(&out.stderr));
-    assert_eq!(podman.containers(), "");
+    assert_eq!((podman.containers().as_str(), podman.images().as_str()), ("", ""));
     let mut run = podman.place.command(PODMAN, &podman.layout, &[], &["sh", "-c", "echo up; exec sleep 600"]);
     let mut child = podman.with_settings(&mut run).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
