@@ -58,6 +58,12 @@ pub enum Error {
         /// The reference.
         what: String,
     },
+    /// The registry has the image, but not all that the image lists.
+    #[error("{what}: an image in the registry lists this blob, but it is gone")]
+    Lost {
+        /// Repository and digest.
+        what: String,
+    },
     /// The image exists, but not for this platform.
     #[error("{what}: no image for {wanted} (there is: {offered})")]
     Platform {
@@ -184,7 +190,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Error::Refused(refusal) => Some(refusal.status),
-            Error::NotFound { .. } => Some(404),
+            Error::NotFound { .. } | Error::Lost { .. } => Some(404),
             _ => None,
         }
     }
@@ -221,16 +227,31 @@ impl Error {
                 "something between here and the content's maker changed it: do not use it, and try again"
             }
             Error::NotFound { .. } => "check name, tag and digest",
+            Error::Lost { .. } => {
+                "somebody deleted it: push from a machine that still has it, or delete the image there, so that it is made anew"
+            }
             Error::Credentials { .. } => {
                 "mend the file or the helper, or point REGISTRY_AUTH_FILE at another file"
             }
             Error::Setup(_) => "check SSL_CERT_FILE and the proxy variables",
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                "free some disk space and run it again; nothing was left half-written"
-            }
-            Error::Platform { .. } | Error::Content { .. } | Error::Io { .. } => return None,
+            Error::Io { source, .. } => return io_hint(source).map(str::to_owned),
+            Error::Platform { .. } | Error::Content { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What to do where the operating system refused to read or write, where that is known.
+pub fn io_hint(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("free some disk space and run it again; nothing was left half-written")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("run it as somebody who may write there, or name another place")
+        }
+        _ => None,
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! So whoever sees a tag can pull all of it, and a push that is run again goes on where it ended: what the
 //! registry has is not sent again.
+//!
+//! The registry is asked for every manifest and every blob. A manifest that is there does not vouch for what it
+//! lists: blobs are deleted on their own, and a sparse index or a collector's race leaves manifests without
+//! theirs. Without asking, a push would say it is done and leave an image that nobody can pull. It costs a HEAD a
+//! blob, side by side; whoever must be cheaper when nothing changed asks for the tag first and does not push.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +33,7 @@ pub struct PushReport {
     pub uploaded: Vec<Digest>,
     /// Blobs that the registry mounted from other repositories.
     pub mounted: Vec<Digest>,
-    /// Blobs that were there. Those of a manifest that was there are not counted: they were not asked for.
+    /// Blobs that were there.
     pub existed: Vec<Digest>,
     /// Manifests that were sent, by digest or by tag.
     pub manifests: Vec<Digest>,
@@ -57,14 +62,16 @@ impl Client {
             manifests: Vec::new(),
             tags: Vec::new(),
         };
-        // One go for the blobs of the image and its referrers, for they do not depend on each other.
-        let image_manifests = self.missing(repo, image, &image.root.digest).await?;
-        let mut referrers = Vec::new();
+        let below = image.below(&image.root.digest)?;
+        let mut above = Vec::new();
         for referrer in &image.referrers {
-            referrers.extend(self.missing(repo, image, referrer).await?);
+            above.extend(image.below(referrer)?);
         }
+        let image_manifests = self.missing(repo, &below).await?;
+        let referrers = self.missing(repo, &above).await?;
+        // One go for the blobs of the image and its referrers, for they do not depend on each other.
         let mut blobs = BTreeSet::new();
-        for manifest in image_manifests.iter().chain(&referrers) {
+        for manifest in below.iter().chain(&above) {
             blobs.extend(image.links(manifest)?.blobs().map(|d| d.digest.clone()));
         }
         self.push_blobs(repo, image, blobs, mount_from, parallel, &mut report).await?;
@@ -90,20 +97,14 @@ impl Client {
         Ok(report)
     }
 
-    /// The manifests of `top` that the repository lacks, children first. Below one that is there all is
-    /// there: registries take no manifest before what it lists.
-    async fn missing(&self, repo: &Reference, image: &ImageContent, top: &Digest) -> Result<Vec<Digest>> {
-        let mut present = BTreeSet::new();
+    /// Those of `manifests` that the repository lacks, in the same order.
+    async fn missing(&self, repo: &Reference, manifests: &[Digest]) -> Result<Vec<Digest>> {
         let mut missing = Vec::new();
-        // Parents before children, so that a parent that is there settles its children.
-        for digest in image.below(top)?.into_iter().rev() {
-            if !present.contains(&digest) && self.head(&repo.with_digest(&digest)).await?.is_none() {
-                missing.push(digest);
-            } else {
-                present.extend(image.links(&digest)?.manifests.into_iter().map(|d| d.digest));
+        for digest in manifests {
+            if self.head(&repo.with_digest(digest)).await?.is_none() {
+                missing.push(digest.clone());
             }
         }
-        missing.reverse();
         Ok(missing)
     }
 

@@ -94,7 +94,11 @@ impl Client {
             Blob::Remote(from) => {
                 let folder = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
                 let path = folder.path().join("blob");
-                self.blob_to_file(from, descriptor, &path).await?;
+                let lost = |error| match error {
+                    Error::NotFound { what } => Error::Lost { what },
+                    other => other,
+                };
+                self.blob_to_file(from, descriptor, &path).await.map_err(lost)?;
                 fetched = Some(folder);
                 &Blob::Files(vec![path])
             }

@@ -10,6 +10,7 @@ use perijove_oci::{Blob, Descriptor, Digest, Error, layout, media};
 use crate::cutter;
 use crate::support::{self, anonymous, image, noise, with_auth};
 use perijove_testkit::peer::Peer;
+use perijove_testkit::registry::delete_blob;
 
 fn tags(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
@@ -93,6 +94,33 @@ async fn a_small_change_moves_little() {
     let report = client.push_image(&there, &copy, &tags(&["2"]), &[], PARALLEL).await.unwrap();
     assert_eq!(report.uploaded.len(), copy.blobs.len());
     assert_eq!(client.head(&there.with_tag("2")).await.unwrap().unwrap().digest, two.root.digest);
+}
+
+#[tokio::test]
+async fn blobs_that_were_deleted_go_up_again() {
+    let Some(registry) = Peer::start("blobs_that_were_deleted_go_up_again") else { return };
+    let (client, repo, image) = (anonymous(), support::repo(&registry.address, "app"), image("one"));
+    client.push_image(&repo, &image, &tags(&["1"]), &[], PARALLEL).await.unwrap();
+    let sbom = image.links(&image.referrers[0]).unwrap().layers[0].digest.clone();
+    let config = image.links(&image.image_for(&"linux/arm64".parse().unwrap()).unwrap()).unwrap().config;
+    let layer = image.blobs.values().max_by_key(|(d, _)| d.size).unwrap().0.digest.clone();
+    // The manifests stay, and the tag of the first push points where it shall point.
+    for (lost, tag) in [(layer, "1"), (config.unwrap().digest, "2"), (sbom, "1")] {
+        delete_blob(&registry.address, "app", &lost.to_string());
+        assert!(!client.blob_exists(&repo, &lost).await.unwrap());
+        let report = client.push_image(&repo, &image, &tags(&[tag]), &[], PARALLEL).await.unwrap();
+        assert_eq!((report.uploaded, report.manifests.len()), (vec![lost], usize::from(tag == "2")));
+        let folder = tempfile::tempdir().unwrap();
+        client.pull(&repo.with_tag(tag), None, folder.path(), None, PARALLEL).await.unwrap();
+    }
+    // What is nowhere else cannot go up again, and that is said.
+    let remote = client.remote_image(&repo.with_tag("1"), None).await.unwrap();
+    let lost = remote.blobs.keys().next().unwrap();
+    delete_blob(&registry.address, "app", &lost.to_string());
+    let error = client.push_image(&repo, &remote, &tags(&["3"]), &[], PARALLEL).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }) && error.to_string().contains(lost.hex()), "{error}");
+    assert!(error.hint().is_some());
+    assert_eq!(client.head(&repo.with_tag("3")).await.unwrap(), None, "no tag for what cannot be pulled");
 }
 
 #[tokio::test]
