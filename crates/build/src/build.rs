@@ -11,6 +11,7 @@ use perijove_oci::{Descriptor, Digest, ImageConfig, Platform, Reference, media};
 use crate::blocking;
 use crate::built::{Built, BuiltPlatform, built_layer};
 use crate::config::{Base, Config};
+use crate::dockerfile::opened::{Opened, OpenedLayer};
 use crate::entry::EPOCH;
 use crate::image::{self, Facts, PlacedLayer};
 use crate::layer::plan::{self, Group};
@@ -221,29 +222,19 @@ impl Builder {
             reason: format!("{e}"),
             hint: "say registry/name@sha256:…".to_owned(),
         })?;
+        let what = format!("the base {reference}");
         let image = self.client.remote_image(&reference, Some(platform)).await?;
-        let links = image.links(&image.root.digest)?;
-        let config = links.config.ok_or_else(|| Error::Refused {
-            reason: format!("the base {reference} is no image: it has no configuration"),
-            hint: "name an image for the platforms of this repository".to_owned(),
-        })?;
-        let bytes = self.client.blob_bytes(&reference, &config, 4 << 20).await?;
-        let config: ImageConfig = serde_json::from_slice(&bytes).map_err(|e| Error::Refused {
-            reason: format!("the configuration of the base {reference} cannot be read: {e}"),
-            hint: "name another base".to_owned(),
-        })?;
-        for (layer, diff_id) in links.layers.iter().zip(&config.rootfs.diff_ids) {
-            let descriptor = Descriptor::new(&oci_layer(&layer.media_type), layer.digest.clone(), layer.size);
-            let blob = crate::layer::piece::Blob {
-                digest: layer.digest.clone(),
-                size: layer.size,
-                diff_id: diff_id.clone(),
-            };
-            done.contents.push((descriptor.clone(), Content::Remote(reference.clone())));
+        let base = Opened::of(&what, &image, platform, &self.client).await?;
+        for OpenedLayer { descriptor, diff_id, content } in base.layers {
+            let Descriptor { digest, size, .. } = descriptor.clone();
+            // Annotations stay behind: the base's own tools wrote them.
+            let descriptor = Descriptor::new(&descriptor.media_type, digest.clone(), size);
+            let blob = crate::layer::piece::Blob { digest, size, diff_id };
+            done.contents.push((descriptor.clone(), content));
             let label = format!("base {reference}");
             done.layers.push(PlacedLayer { descriptor, blob, ours: None, label, parts: Vec::new() });
         }
-        done.base = Some(config);
+        done.base = Some(base.parsed);
         Ok(())
     }
 

@@ -292,6 +292,28 @@ fn an_index_gives_the_platforms_own_image() {
     assert!(error.to_string().contains("does not match its digest"), "{error}");
 }
 
+/// Layers are never dropped because the configuration forgot them.
+#[test]
+fn a_configuration_that_names_other_layers_is_refused() {
+    let case = Case::new();
+    let layers = ["a", "b"].map(|name| Layer::gzip(&tar_of(&[Entry::File(name, 0o644, b"x")])));
+    let layout = Layout::write(&case.folder.path().join("image"), &layers, Config::default());
+    let blobs = layout.folder.join("blobs/sha256");
+    let bytes = fs::read(blobs.join(layout.digest.hex())).unwrap();
+    let mut manifest: perijove_oci::Manifest = serde_json::from_slice(&bytes).unwrap();
+    for (count, layers) in [(1, manifest.layers[..1].to_vec()), (3, manifest.layers.repeat(2)[..3].to_vec())]
+    {
+        manifest.layers = layers;
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        let mut source = layout.source();
+        source.manifest = Digest::sha256(&bytes);
+        fs::write(blobs.join(source.manifest.hex()), bytes).unwrap();
+        let error = source.open(&Platform::host()).unwrap_err();
+        let said = format!("{count} layers in the manifest, 2 diff_ids in the configuration");
+        assert!(error.to_string().contains(&said) && error.hint().is_some(), "{error}");
+    }
+}
+
 /// An image that holds one file.
 fn one(case: &Case, name: &str) -> Rootfs {
     case.prepare(&[Layer::gzip(&tar_of(&[Entry::File(name, 0o644, b"x")]))]).unwrap()

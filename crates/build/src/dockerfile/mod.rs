@@ -8,7 +8,7 @@ mod bases;
 mod context;
 mod ground;
 mod kept;
-mod opened;
+pub(crate) mod opened;
 mod order;
 mod settings;
 mod tool;
