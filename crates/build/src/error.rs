@@ -100,10 +100,7 @@ impl Error {
             ),
             Error::Archive { .. } => Some("the package is broken or hostile: do not use it".to_owned()),
             Error::Oci(error) => error.hint(),
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("free some disk space and run it again; nothing was left half-written".to_owned())
-            }
-            Error::Io { .. } => None,
+            Error::Io { source, .. } => perijove_oci::error::io_hint(source).map(str::to_owned),
         }
     }
 

@@ -133,7 +133,9 @@ fn copy_inputs(from: &Path, to: &Path) -> Result<()> {
         for entry in entries {
             let entry = entry.map_err(Error::io(&from))?;
             if entry.path().is_file() {
-                std::fs::copy(entry.path(), to.join(entry.file_name())).map_err(Error::io(entry.path()))?;
+                // What fails is nearly always the writing: a full disk.
+                let to = to.join(entry.file_name());
+                std::fs::copy(entry.path(), &to).map_err(Error::io(&to))?;
             }
         }
     }

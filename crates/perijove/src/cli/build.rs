@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::reference::ReferenceParser;
+use super::temporary::temporary;
 use super::{Global, Outcome, lock, repository};
 use crate::settings;
 use crate::ui::{Ui, bytes, seconds};
@@ -147,7 +148,7 @@ async fn write(
     platforms: &[Platform],
     several: bool,
 ) -> Result<(), CliError> {
-    let state = tempfile::tempdir()?;
+    let state = temporary()?;
     let content = client.localize(built.content.clone(), state.path(), perijove_oci::push::PARALLEL).await?;
     let tag = if several { format!("{}-{}", built.name, built.version) } else { built.version.clone() };
     let name = format!("localhost/{}:{}", built.name, tag_text(&built.version));

@@ -1,4 +1,9 @@
 //! From the libraries' errors to a message, a hint and an exit code. Nothing else decides exit codes.
+//!
+//! What the operating system says has no place in it, so there is no `From` for it: [`CliError::io`] wants one.
+
+use std::fmt::Display;
+use std::io;
 
 /// What the user is told when a verb fails.
 #[derive(Debug)]
@@ -20,6 +25,17 @@ impl CliError {
     /// The work failed.
     pub fn failed(message: impl Into<String>, hint: &str) -> Self {
         CliError { message: message.into(), hint: Some(hint.to_owned()).filter(|h| !h.is_empty()), code: 1 }
+    }
+}
+
+impl CliError {
+    /// For `map_err` on what the operating system refused. `place` is a path, or what stands for one.
+    pub fn io(place: impl Display) -> impl FnOnce(io::Error) -> CliError {
+        move |error| {
+            let hint = perijove_oci::error::io_hint(&error)
+                .unwrap_or("mend what the message names, and run it again");
+            CliError::failed(format!("{place}: {error}"), hint)
+        }
     }
 }
 
@@ -68,12 +84,6 @@ impl From<perijove_init::Error> for CliError {
 impl From<perijove_release::Error> for CliError {
     fn from(error: perijove_release::Error) -> Self {
         CliError { message: error.to_string(), hint: error.hint(), code: 1 }
-    }
-}
-
-impl From<std::io::Error> for CliError {
-    fn from(error: std::io::Error) -> Self {
-        CliError { message: error.to_string(), hint: None, code: 1 }
     }
 }
 

@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments, ui: &Ui) -> Result<Outcome, CliError> {
         set.z2jh_version
     ));
     let text = if arguments.groups { by_group(&set) } else { list(&set) };
-    let json = serde_json::to_value(&set).map_err(std::io::Error::from)?;
+    let json = serde_json::to_value(&set).map_err(|e| CliError::io("the image set")(e.into()))?;
     ui.result(&text, &json)?;
     Ok(Outcome::Done)
 }

@@ -36,8 +36,9 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outcome, CliError> {
-    let folder = std::path::absolute(global.directory.join(&arguments.folder))?;
-    let made = Made::folder(&folder)?;
+    let folder = global.directory.join(&arguments.folder);
+    let folder = std::path::absolute(&folder).map_err(CliError::io(folder.display()))?;
+    let made = Made::folder(&folder).map_err(CliError::io(folder.display()))?;
     let git = Git::ask(&folder);
     let registries: Vec<String> = arguments.registry.into_iter().filter(|r| !r.is_empty()).collect();
     let mut facts = Facts::new(&git, &registries, &folder)?;
@@ -75,14 +76,17 @@ async fn locks(folder: &Path, placement: &Placement, ui: &Ui) -> Result<Vec<Rewr
     let workspace = Workspace::new(folder)?;
     let root = workspace.path();
     for place in &placement.same {
-        copy(&folder.join(place), &root.join(place))?;
+        copy(&folder.join(place), &root.join(place)).map_err(CliError::io(root.join(place).display()))?;
     }
     for file in &placement.write {
         let target = root.join(&file.place);
-        std::fs::create_dir_all(target.parent().unwrap_or(root))?;
-        std::fs::write(target, file.bytes.as_deref().unwrap_or_default())?;
+        let bytes = file.bytes.as_deref().unwrap_or_default();
+        std::fs::create_dir_all(target.parent().unwrap_or(root))
+            .and_then(|()| std::fs::write(&target, bytes))
+            .map_err(CliError::io(target.display()))?;
     }
-    let text = std::fs::read_to_string(root.join(config::FILE))?;
+    let settings = root.join(config::FILE);
+    let text = std::fs::read_to_string(&settings).map_err(CliError::io(settings.display()))?;
     let config = Config::parse(root, &text)?;
     let images = config.select(&[])?;
     let there = |name: &String| {
@@ -97,11 +101,13 @@ async fn locks(folder: &Path, placement: &Placement, ui: &Ui) -> Result<Vec<Rewr
     image::lock(&config, &images, &origins, &Upgrade::Nothing, jiff::Timestamp::now()).await?;
     // What is in the images' folders now and was not before: locks, and wheels that were built for them.
     let mut locks = Vec::new();
-    for path in files(&root.join("images"))? {
+    let images = root.join("images");
+    for path in files(&images).map_err(CliError::io(images.display()))? {
         let place = path.strip_prefix(root).unwrap_or(&path).to_owned();
         let written = placement.write.iter().any(|file| file.place == place);
         if !written && !folder.join(&place).exists() {
-            locks.push(Rewrite { place, bytes: Some(std::fs::read(&path)?) });
+            let bytes = std::fs::read(&path).map_err(CliError::io(path.display()))?;
+            locks.push(Rewrite { place, bytes: Some(bytes) });
         }
     }
     Ok(locks)

@@ -15,6 +15,7 @@ mod reference;
 mod registry;
 mod release;
 mod tags;
+mod temporary;
 mod test;
 mod warm;
 
@@ -136,7 +137,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(CliError::from)
+        .map_err(CliError::io("threads of the program"))
         .and_then(|runtime| {
             // A server, and what must clean up, ends in order by itself.
             let serves =

@@ -16,6 +16,7 @@ use super::error::CliError;
 use super::plan::{as_pull_request, describe};
 use super::prepared::{self, Prepared, prepare};
 use super::release::{Arguments, Tests, empty, failed, files, released, timed};
+use super::temporary::temporary;
 use super::{Global, Outcome, repository};
 use crate::ui::{Ui, bytes, seconds};
 
@@ -163,7 +164,7 @@ async fn archive(
     std::fs::create_dir_all(folder).map_err(perijove_oci::Error::io(folder))?;
     let name = archive_name(&built.name, &decision.tag);
     let (file, tag) = (folder.join(&name), decision.tag.clone());
-    let blobs = tempfile::tempdir()?;
+    let blobs = temporary()?;
     let content = client.localize(built.content.clone(), blobs.path(), perijove_oci::push::PARALLEL).await?;
     perijove_build::blocking(move || {
         perijove_oci::archive::write_oci_archive(&file, &content, Some(&tag)).map_err(Into::into)

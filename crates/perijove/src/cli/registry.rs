@@ -101,7 +101,7 @@ pub async fn run(verb: Verb, global: &Global, ui: &Ui) -> Result<Outcome, CliErr
     let server = Server::bind(settings).await?;
     let address = format!("{scheme}://{}", server.local_addr());
     ui.result(&address, &serde_json::json!({ "address": address }))?;
-    std::io::stdout().flush()?;
+    std::io::stdout().flush().map_err(CliError::io("standard output"))?;
     server.run(ended_by_signal()).await;
     Ok(Outcome::Done)
 }

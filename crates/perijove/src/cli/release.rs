@@ -15,6 +15,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::plan::describe;
 use super::prepared::{self, Prepared, prepare};
+use super::temporary::temporary;
 use super::{Global, Outcome, pull_request, test};
 use crate::staged::staged;
 use crate::ui::{Ui, seconds};
@@ -232,7 +233,7 @@ async fn checks(
     built: &Built,
     ui: &Ui,
 ) -> Result<Vec<Checked>, CliError> {
-    let layout = tempfile::tempdir()?;
+    let layout = temporary()?;
     let builder = &prepared.builder;
     let source = test::layout_of(builder, built, layout.path()).await?;
     let mut all = Vec::new();

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::reference::ReferenceParser;
+use super::temporary::temporary;
 use super::{Global, Outcome};
 use crate::ui::Ui;
 
@@ -105,7 +106,7 @@ async fn verify(repos: &[Reference], repair: bool, ui: &Ui) -> Result<Outcome, C
     let found = verify::look(&client, repos).await?;
     let mut left = found.faults.clone();
     if repair && !left.is_empty() {
-        let folder = tempfile::tempdir()?;
+        let folder = temporary()?;
         verify::repair(&client, repos, &left, folder.path()).await?;
         left = verify::look(&client, repos).await?.faults;
     }

@@ -9,6 +9,7 @@ use perijove_runtime::{Engine, ImageSource, Settings, Spec, Wanted};
 use serde_json::json;
 
 use super::error::CliError;
+use super::temporary::temporary;
 use super::{Global, Outcome, lock, repository};
 use crate::settings;
 use crate::ui::{Ui, seconds};
@@ -34,7 +35,7 @@ pub async fn run(arguments: Arguments, global: &Global, ui: &Ui) -> Result<Outco
         let host = Platform::host();
         let platforms = builder.config.repository.platforms.clone();
         let built = builder.build(name, &platforms, &[]).await?;
-        let layout = tempfile::tempdir()?;
+        let layout = temporary()?;
         let source = layout_of(&builder, &built, layout.path()).await?;
         for platform in &platforms {
             for result in checks(&builder, &engine, &built, &source, platform, &Spec::default()).await? {

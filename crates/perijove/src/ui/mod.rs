@@ -83,7 +83,7 @@ impl Ui {
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
             // Whoever read the results has had enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(CliError::from),
+            other => other.map_err(CliError::io("standard output")),
         }
     }
 

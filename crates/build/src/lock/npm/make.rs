@@ -87,7 +87,8 @@ impl Npm {
         for (name, wanted) in [("package.json", true), ("package-lock.json", old_counts), (".npmrc", true)] {
             let from = self.folder.join(name);
             if wanted && (name == "package.json" || from.exists()) {
-                std::fs::copy(&from, work.join(name)).map_err(Error::io(&from))?;
+                let to = work.join(name);
+                std::fs::copy(&from, &to).map_err(Error::io(if from.exists() { &to } else { &from }))?;
             }
         }
         self.run(&work, "install", &[]).await?;

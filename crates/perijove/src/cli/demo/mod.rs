@@ -184,7 +184,7 @@ async fn released(
         if !layout.join("blobs/sha256").join(candidate.digest.hex()).exists() {
             // Layouts of earlier images are not needed any more.
             let _ = std::fs::remove_dir_all(&layout);
-            std::fs::create_dir_all(&layout)?;
+            std::fs::create_dir_all(&layout).map_err(CliError::io(layout.display()))?;
             builder.client.pull(&pulled, None, &layout, None, perijove_oci::push::PARALLEL).await?;
         }
         let spec = match compiled::keep(&settings::cache_folder()?, engine, &source).await {
@@ -235,7 +235,9 @@ async fn serve(
     mut ended: Pin<&mut impl Future<Output = ()>>,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let log = std::sync::Mutex::new(std::fs::File::create(state.join("demo").join("log"))?);
+    let path = state.join("demo").join("log");
+    let log = std::fs::File::create(&path).map_err(CliError::io(path.display()))?;
+    let log = std::sync::Mutex::new(log);
     let up = Arc::new(Notify::new());
     // A published port leads to the container's own network, where it has to listen on all addresses.
     let host = if engine.runtime.publishes() { "" } else { "127.0.0.1" };

@@ -149,7 +149,7 @@ fn look(
 /// The image repository around the first path; where there is none, what would become one: the folder that is read.
 fn root(paths: &[PathBuf]) -> Result<PathBuf, CliError> {
     let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-    let path = std::path::absolute(first)?;
+    let path = std::path::absolute(first).map_err(CliError::io(first.display()))?;
     let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(&path) };
     let above = folder.ancestors().find(|folder| folder.join(config::FILE).is_file());
     Ok(above.unwrap_or(folder).to_owned())
