@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use perijove_oci::Digest;
 use perijove_testkit::layout::files_below;
+use perijove_testkit::npm::Npm;
 use perijove_testkit::packages::{Deb, Packages, Wheel};
 use perijove_testkit::program::Program;
 use perijove_testkit::repository::Repository;
@@ -19,49 +22,92 @@ const PERIJOVE: &str = env!("CARGO_BIN_EXE_perijove");
 const USER: &str = "54321";
 
 /// One way to build.
-#[derive(Default)]
 struct Way {
     name: &'static str,
     under: &'static [&'static str],
     env: &'static [(&'static str, &'static str)],
+    /// More words of the command line.
+    words: &'static [&'static str],
     /// Permission bits that nobody has on the repository's files, as after a checkout with this umask.
     umask: u32,
     /// What is taken from the first way's cache.
     warm: &'static [&'static str],
+    /// Parts of the paths that the server of packages answers late.
+    late: &'static [&'static str],
     user: bool,
 }
 
+const PLAIN: Way = Way {
+    name: "as it is",
+    under: &[],
+    env: &[],
+    words: &[],
+    umask: 0o022,
+    warm: &[],
+    late: &[],
+    user: false,
+};
+
 const WAYS: &[Way] = &[
-    Way { name: "as it is", under: &[], env: &[], umask: 0o022, warm: &[], user: false },
+    PLAIN,
     Way {
         name: "umask 0077, another locale and time zone",
         under: &["sh", "-c", "umask 0077; exec \"$@\"", "sh"],
         env: &[("LC_ALL", "tr_TR.UTF-8"), ("TZ", "Pacific/Kiritimati"), ("LANG", "de_DE")],
         umask: 0o077,
-        warm: &[],
-        user: false,
+        ..PLAIN
     },
     Way {
         name: "umask 0000",
         under: &["sh", "-c", "umask 0000; exec \"$@\"", "sh"],
         env: &[("LC_ALL", "C"), ("TZ", "America/St_Johns")],
         umask: 0,
-        warm: &[],
-        user: false,
+        ..PLAIN
     },
-    Way { name: "one core", under: &["taskset", "-c", "0"], env: &[], umask: 0o022, warm: &[], user: false },
-    Way { name: "warm", under: &[], env: &[], umask: 0o022, warm: &["downloads", "layers"], user: false },
-    Way { name: "packages are there", under: &[], env: &[], umask: 0o022, warm: &["downloads"], user: false },
-    Way { name: "layers are there", under: &[], env: &[], umask: 0o022, warm: &["layers"], user: false },
+    Way { name: "one core", under: &["taskset", "-c", "0"], ..PLAIN },
+    Way { name: "warm", warm: &["downloads", "layers"], ..PLAIN },
+    Way { name: "packages are there", warm: &["downloads"], ..PLAIN },
+    Way { name: "layers are there", warm: &["layers"], ..PLAIN },
+    Way {
+        name: "packages come in another order",
+        late: &["libc6_", "large-", "small_0-", "small_4-", "/simple/native"],
+        ..PLAIN
+    },
+    Way {
+        name: "platforms the other way round, one of them twice",
+        words: &["--platform", "linux/arm64,linux/amd64,linux/arm64"],
+        ..PLAIN
+    },
     Way {
         name: "another user",
         under: &["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"],
         env: &[("USER", "somebody")],
         umask: 0o002,
-        warm: &[],
         user: true,
+        ..PLAIN
     },
 ];
+
+/// Late is after this one, which is asked for after all those of the platform that are late.
+const FIRST: &str = "/files/small_9-";
+
+/// Has `server` answer some requests late; gives the paths in the order in which they were answered.
+fn answer_late(server: &Packages, late: &'static [&'static str]) -> Arc<Mutex<Vec<String>>> {
+    let answered = Arc::<Mutex<Vec<String>>>::default();
+    let log = Arc::clone(&answered);
+    let came = Condvar::new();
+    server.instead(move |asked, answer| {
+        let mut log = log.lock().unwrap();
+        if late.iter().any(|part| asked.path.contains(part)) {
+            let waits = |log: &mut Vec<String>| !log.iter().any(|path| path.starts_with(FIRST));
+            log = came.wait_timeout_while(log, Duration::from_secs(60), waits).unwrap().0;
+        }
+        log.push(asked.path.clone());
+        came.notify_all();
+        answer
+    });
+    answered
+}
 
 fn packages() -> (Vec<Deb>, Vec<Wheel>) {
     let debs = vec![
@@ -90,7 +136,7 @@ fn outputs(repository: &Path, images: &serde_json::Value) -> Outputs {
 
 fn build(program: Program) -> serde_json::Value {
     let outputs = ["oci:out/layout", "oci-archive:out/image.tar", "docker-archive:out/docker.tar"];
-    let program = program.args(["build", "--format", "json"]);
+    let program = program.args(["--format", "json"]);
     program.args(outputs.iter().flat_map(|o| ["--output", o])).run().json()
 }
 
@@ -149,16 +195,21 @@ fn nothing_but_the_locks_decides() {
         });
         each(cache.path(), &|path| chown(path, owner, owner).unwrap());
         server.requests();
+        let answered = answer_late(&server, way.late);
         let mut run = Program::new(&program, repository.path(), cache.path()).envs(server.environment());
         for (name, value) in way.env {
             run = run.env(name, value);
         }
-        let result = build(run.under(way.under));
+        let result = build(run.args(["build"]).args(way.words.iter().copied()).under(way.under));
         if way.warm.contains(&"layers") {
             assert_eq!(server.requests(), [""; 0], "{}: all is in the cache", way.name);
         } else if way.warm.contains(&"downloads") {
             assert_eq!(result["fetched_bytes"], 0, "{}", way.name);
         }
+        let answered = answered.lock().unwrap().clone();
+        let place = |part: &str| answered.iter().position(|path| path.contains(part));
+        let in_order = way.late.iter().any(|part| place(part) < place(FIRST));
+        assert!(!in_order, "{}: {answered:?}", way.name);
         let made = outputs(repository.path(), &result["images"]);
         let (_, expected) = first.get_or_insert_with(|| (cache.path().to_owned(), made.clone()));
         assert_eq!(&made, expected, "{}: other bytes than {}", way.name, WAYS[0].name);
@@ -166,6 +217,55 @@ fn nothing_but_the_locks_decides() {
     }
     let (_, (images, files)) = first.unwrap();
     assert!(files.len() > 20 && images.contains("sha256:"), "something was compared: {files:?}");
+}
+
+/// What has no architecture is one layer, whatever kind of part it is: registries and mixed clusters keep it once.
+#[test]
+fn what_has_no_architecture_is_the_same_for_both() {
+    let test = "what_has_no_architecture_is_the_same_for_both";
+    if !has(test, "npm") {
+        return;
+    }
+    let (debs, wheels) = packages();
+    let npm: Vec<Npm> = (0..9).map(|n| Npm::new(&format!("module-{n}"), "1.0.0", 500 * n)).collect();
+    let server = Packages::serve();
+    server.debs(&debs);
+    server.wheels(&wheels);
+    server.npm(&npm);
+    let repository = Repository::app(&debs, &wheels);
+    repository.lock_npm("app", &npm);
+    let cache = tempfile::tempdir().unwrap();
+    let program = Program::new(PERIJOVE, repository.path(), cache.path()).envs(server.environment());
+    let result = program.args(["build", "--format", "json"]).run().json();
+    let platforms = result["images"][0]["platforms"].as_array().unwrap();
+    let layers = |at: usize| -> Vec<(String, Vec<String>)> {
+        let layers = platforms[at]["layers"].as_array().unwrap().iter();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        layers
+            .map(|l| (text(&l["digest"]), l["parts"].as_array().unwrap().iter().map(text).collect()))
+            .collect()
+    };
+    let (amd64, arm64) = (layers(0), layers(1));
+    let own =
+        |part: &String| part.contains("arch=a") && !part.contains("arch=all") || part.contains("pypi/native");
+    for (kind, at_least) in
+        [("pkg:npm/", 2), ("pkg:generic/app-files@", 1), ("pkg:pypi/", 5), ("arch=all", 1)]
+    {
+        let mut count = 0;
+        for (digest, parts) in amd64.iter().filter(|(_, parts)| parts.iter().any(|part| part.contains(kind)))
+        {
+            if parts.iter().any(own) {
+                continue;
+            }
+            count += 1;
+            assert!(arm64.contains(&(digest.clone(), parts.clone())), "{parts:?}");
+        }
+        assert!(count >= at_least, "{kind}: {count} layers in {amd64:#?}");
+    }
+    // The other layers are each platform's own.
+    let differ = amd64.iter().filter(|layer| !arm64.contains(layer));
+    assert!(differ.clone().all(|(_, parts)| parts.iter().any(|part| own(part) || part.contains("effects"))));
+    assert!(differ.count() > 1);
 }
 
 /// A size that the lock does not tell must not leak from one lock's build into another's through the cache.

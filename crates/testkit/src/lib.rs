@@ -1,7 +1,7 @@
 //! Real servers and made packages for the tests.
 //!
-//! `web` answers as a test says, `front` stands between a client and a registry; `packages` makes wheels and Debian packages and serves them as an index and a
-//! mirror would; `repository` is an image repository with locks of such packages; `program` runs the built
+//! `web` answers as a test says, `front` stands between a client and a registry; `packages` makes wheels and Debian packages and serves them, and those of `npm`, as an index, a
+//! mirror and a registry would; `repository` is an image repository with locks of such packages; `program` runs the built
 //! binary in an environment that the test decides; `registry` is the embedded registry as a process and `peer` Debian's; `layout`
 //! reads what was built; `cluster` is a real Kubernetes; `workflow` runs workflows of GitHub Actions as GitHub would.
 
@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod freezes;
 pub mod front;
 pub mod layout;
+pub mod npm;
 pub mod packages;
 pub mod peer;
 pub mod program;

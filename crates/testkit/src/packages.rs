@@ -1,4 +1,5 @@
-//! Made wheels and Debian packages, and a server that has them as a package index and a Debian mirror do.
+//! Made wheels and Debian packages, and a server that has them as a package index and a Debian mirror do, and npm
+//! packages as a registry does.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -9,6 +10,7 @@ use perijove_oci::Digest;
 use sha2::Digest as _;
 use zip::write::SimpleFileOptions;
 
+use crate::npm::Npm;
 use crate::web::{Answer, Asked, Server};
 
 /// Bytes that do not compress, the same for the same seed.
@@ -200,9 +202,11 @@ type Instead = Box<dyn Fn(&Asked, Answer) -> Answer + Send + Sync>;
 struct Held {
     wheels: Vec<Wheel>,
     debs: BTreeMap<String, Vec<u8>>,
+    npm: BTreeMap<String, Vec<u8>>,
 }
 
-/// The package server: `/simple/NAME/` and `/files/FILE` of an index, `/debian/pool/…` of a mirror.
+/// The package server: `/simple/NAME/` and `/files/FILE` of an index, `/debian/pool/…` of a mirror, the tarballs of
+/// an npm registry below `/npm/`.
 pub struct Packages {
     server: Server,
     held: Arc<Mutex<Held>>,
@@ -235,6 +239,11 @@ impl Packages {
     /// Has these Debian packages, too.
     pub fn debs<'a>(&self, debs: impl IntoIterator<Item = &'a Deb>) {
         self.held.lock().unwrap().debs.extend(debs.into_iter().map(|d| (d.path(), d.bytes.clone())));
+    }
+
+    /// Has these npm packages, too.
+    pub fn npm<'a>(&self, packages: impl IntoIterator<Item = &'a Npm>) {
+        self.held.lock().unwrap().npm.extend(packages.into_iter().map(|p| (p.path(), p.bytes.clone())));
     }
 
     /// From now on `change` has the last word on every answer.
@@ -270,6 +279,10 @@ fn plain(held: &Held, asked: &Asked) -> Answer {
     if let Some(path) = asked.path.strip_prefix("/debian/") {
         let deb = held.debs.get(path);
         return deb.map_or(Answer::status(404), |b| Answer::ok("application/octet-stream", b.clone()));
+    }
+    if asked.path.starts_with("/npm/") {
+        let tarball = held.npm.get(&asked.path);
+        return tarball.map_or(Answer::status(404), |b| Answer::ok("application/octet-stream", b.clone()));
     }
     if let Some(name) = asked.path.strip_prefix("/files/") {
         let wheel = held.wheels.iter().find(|w| w.filename == name);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use perijove_oci::Digest;
 
+use crate::npm::Npm;
 use crate::packages::{Deb, Wheel};
 
 /// An image of Debian packages, wheels and plain files for two platforms.
@@ -100,6 +101,27 @@ impl Repository {
             text.push('\n');
         }
         self.write(&format!("images/{image}/requirements.txt"), &text);
+    }
+
+    /// Writes `package.json` and `package-lock.json`, and has the image use them.
+    pub fn lock_npm(&self, image: &str, packages: &[Npm]) {
+        let toml = std::fs::read_to_string(self.join("perijove.toml")).unwrap();
+        let section = format!("[image.{image}]\n");
+        self.write(
+            "perijove.toml",
+            &toml.replace(&section, &format!("{section}npm = \"package-lock.json\"\n")),
+        );
+        let asked: serde_json::Map<String, serde_json::Value> =
+            packages.iter().map(|p| (p.name.clone(), p.version.clone().into())).collect();
+        let mut locked = serde_json::json!({ "": { "name": image, "dependencies": asked } });
+        for package in packages {
+            locked[format!("node_modules/{}", package.name)] =
+                serde_json::json!({ "version": package.version, "integrity": package.integrity() });
+        }
+        let lock = serde_json::json!({ "name": image, "lockfileVersion": 3, "packages": locked });
+        let json = serde_json::json!({ "name": image, "dependencies": asked });
+        self.write(&format!("images/{image}/package.json"), &json.to_string());
+        self.write(&format!("images/{image}/package-lock.json"), &lock.to_string());
     }
 
     /// Writes `debs.lock` as `perijove lock` does.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use perijove_testkit::has;
 use perijove_testkit::web::Answer;
 
 use crate::scene::Scene;
@@ -163,4 +164,87 @@ fn a_slow_index_is_waited_for() {
     });
     let ran = scene.build();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// An answer in place of a package's, what is said, and what to do.
+type Fault = (&'static str, fn(Answer) -> Answer, &'static str, &'static str);
+
+const FAULTS: &[Fault] = &[
+    (
+        "other bytes",
+        |plain| flipped(plain),
+        "the bytes have digest",
+        "`perijove lock --upgrade-package NAME`",
+    ),
+    (
+        "a web page",
+        |_| Answer::ok("text/html", "<html>log in</html>"),
+        "the bytes have digest",
+        "something on the way",
+    ),
+    (
+        "401",
+        |_| Answer::status(401),
+        "the server answered 401 Unauthorized",
+        "credentials: check those of uv, npm or apt",
+    ),
+    ("429", |_| later(429), "the server answered 429 Too Many Requests", "wait, or use a mirror"),
+    (
+        "503",
+        |_| later(503),
+        "the server answered 503 Service Unavailable",
+        "try again later, or use a mirror",
+    ),
+];
+
+fn flipped(mut plain: Answer) -> Answer {
+    plain.body[300] ^= 1;
+    plain
+}
+
+/// At once, so that the test does not wait.
+fn later(status: u16) -> Answer {
+    Answer { headers: vec![("Retry-After", "0".to_owned())], ..Answer::status(status) }
+}
+
+/// Debian's packages, wheels and npm's tarballs come on the same way, and none of it takes less care.
+#[test]
+fn every_kind_of_package_is_fetched_with_the_same_care() {
+    let test = "every_kind_of_package_is_fetched_with_the_same_care";
+    for (kind, name, part) in [
+        ("deb", "base_1_all.deb", "/pool/main/base_"),
+        ("wheel", "large-1.0-py3-none-any.whl", "/files/large"),
+        ("npm", "module-1.0.0.tgz", "/npm/module/-/"),
+    ] {
+        if kind == "npm" && !has(test, "npm") {
+            continue;
+        }
+        let scene = Scene::of_every_kind();
+        for (fault, answer, said, hint) in FAULTS {
+            scene.packages.instead(
+                move |asked, plain| {
+                    if asked.path.contains(part) { answer(plain) } else { plain }
+                },
+            );
+            let ran = scene.build();
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{kind}, {fault}: {}", ran.stderr);
+            let (error, advice) = ran.stderr.split_once("hint: ").unwrap_or((&ran.stderr, ""));
+            assert!(error.contains(name) && error.contains(said), "{kind}, {fault}: {}", ran.stderr);
+            assert!(advice.contains(hint), "{kind}, {fault}: {}", ran.stderr);
+            scene.assert_nothing_half_written();
+        }
+        // Cut once, it goes on where it was, and the image is whole.
+        let ranges = Arc::<Mutex<Vec<Option<usize>>>>::default();
+        let seen = Arc::clone(&ranges);
+        scene.packages.instead(move |asked, mut plain| {
+            if asked.path.contains(part) {
+                let mut seen = seen.lock().unwrap();
+                seen.push(asked.from);
+                plain.cut = (seen.len() == 1).then_some(4_000);
+            }
+            plain
+        });
+        assert_eq!(scene.build().code, Some(0), "{kind}");
+        assert_eq!(*ranges.lock().unwrap(), [None, Some(4_000)], "{kind}");
+    }
 }

@@ -1,13 +1,13 @@
 //! Ctrl-C at any moment: nothing half-written, and the next run ends as if nothing had been.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use perijove_oci::Digest;
 
+use crate::gate::gate;
 use crate::scene::{Scene, assert_no_remains, outputs};
 
 #[test]
@@ -42,24 +42,47 @@ fn an_interrupt_while_packages_come() {
     assert_eq!(scene.build().code, Some(0));
 }
 
+/// Moments after the last answer of a server: pieces, layers, outputs.
+const LATE: u32 = 6;
+
 #[test]
 fn an_interrupt_at_any_moment() {
     let alone = Scene::new();
-    let start = Instant::now();
+    let last = Arc::<Mutex<Option<Instant>>>::default();
+    let asked = Arc::clone(&last);
+    alone.packages.instead(move |_, plain| {
+        *asked.lock().unwrap() = Some(Instant::now());
+        plain
+    });
     assert_eq!(alone.build().code, Some(0));
-    let took = start.elapsed();
+    let took = last.lock().unwrap().unwrap().elapsed();
+    let requests = alone.packages.requests().len();
     let expected = outputs(&alone.repository);
-    let ends = AtomicUsize::new(0);
-    for moment in 0..8u32 {
+    // Each request, whose answer is held back until the build is gone; then by the clock what follows the last.
+    for moment in 1..=requests + LATE as usize {
         let scene = Scene::new();
+        let (hold, held) = gate(moment.min(requests));
+        scene.packages.instead(move |_, plain| {
+            hold();
+            plain
+        });
         let build = scene.program().start();
-        std::thread::sleep(took * moment / 8);
-        build.interrupt();
-        let ran = build.end();
-        // Before the program listens, the signal ends it; late, the build is done.
-        assert!(matches!(ran.code, None | Some(0 | 1)), "{ran:?}");
+        held.wait();
+        let ran = if moment <= requests {
+            build.interrupt();
+            let ran = build.end();
+            drop(held);
+            assert_eq!(ran.code, Some(1), "it was cut at request {moment}: {ran:?}");
+            ran
+        } else {
+            drop(held);
+            std::thread::sleep(took * u32::try_from(moment - requests - 1).unwrap() / LATE);
+            build.interrupt();
+            build.end()
+        };
+        // Late, the build is done.
+        assert!(matches!(ran.code, Some(0 | 1)), "{ran:?}");
         if ran.code == Some(1) {
-            ends.fetch_add(1, Ordering::Relaxed);
             assert_no_remains(scene.cache.path());
             assert_no_remains(scene.repository.path());
         }
@@ -78,5 +101,4 @@ fn an_interrupt_at_any_moment() {
         assert_eq!(scene.build().code, Some(0), "and then it works");
         assert_eq!(outputs(&scene.repository), expected);
     }
-    eprintln!("{} of 8 were ended half-way", ends.into_inner());
 }

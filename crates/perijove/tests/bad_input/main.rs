@@ -10,6 +10,7 @@
 mod scene;
 mod clusters;
 mod disk;
+mod gate;
 mod index;
 mod interrupts;
 mod locks;

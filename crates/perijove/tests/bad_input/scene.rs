@@ -4,6 +4,7 @@ use std::path::Path;
 
 use perijove_oci::Digest;
 use perijove_testkit::layout::files_below;
+use perijove_testkit::npm::Npm;
 use perijove_testkit::packages::{Deb, Packages, Wheel};
 use perijove_testkit::program::{Program, Ran};
 use perijove_testkit::repository::Repository;
@@ -28,6 +29,15 @@ impl Scene {
         packages.wheels(&wheels);
         let repository = Repository::app(&debs, &wheels);
         Scene::of(packages, repository, wheels)
+    }
+
+    /// The same with an npm package: `base_1_all.deb`, `large` and `small`, `module-1.0.0.tgz`.
+    pub fn of_every_kind() -> Self {
+        let scene = Scene::new();
+        let npm = [Npm::new("module", "1.0.0", 10_000)];
+        scene.packages.npm(&npm);
+        scene.repository.lock_npm("app", &npm);
+        scene
     }
 
     pub fn of(packages: Packages, repository: Repository, wheels: Vec<Wheel>) -> Self {
@@ -76,11 +86,12 @@ impl Scene {
     }
 }
 
-/// Fails on temporary files: the names of all begin with a dot.
+/// Fails on temporary files: the names of all begin with a dot. What npm writes into its user's home is npm's.
 pub fn assert_no_remains(folder: &Path) {
     let hidden = |path: &Path| {
         let inside = path.strip_prefix(folder).unwrap();
-        inside.components().any(|c| c.as_os_str().to_string_lossy().starts_with('.'))
+        !inside.starts_with(".npm")
+            && inside.components().any(|c| c.as_os_str().to_string_lossy().starts_with('.'))
     };
     let remains: Vec<_> = files_below(folder).into_iter().filter(|path| hidden(path)).collect();
     assert!(remains.is_empty(), "half-written: {remains:?}");
