@@ -301,8 +301,8 @@ fn a_configuration_that_names_other_layers_is_refused() {
     let blobs = layout.folder.join("blobs/sha256");
     let bytes = fs::read(blobs.join(layout.digest.hex())).unwrap();
     let mut manifest: perijove_oci::Manifest = serde_json::from_slice(&bytes).unwrap();
-    for (count, layers) in [(1, manifest.layers[..1].to_vec()), (3, manifest.layers.repeat(2)[..3].to_vec())]
-    {
+    let (one, two) = (&manifest.layers[..1], &manifest.layers[..]);
+    for (count, layers) in [(1, one.to_vec()), (3, [one, two].concat())] {
         manifest.layers = layers;
         let bytes = serde_json::to_vec(&manifest).unwrap();
         let mut source = layout.source();
