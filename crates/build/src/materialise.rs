@@ -216,7 +216,7 @@ fn unpack_part(part: &Part, package: Option<&Path>, sink: &mut dyn Sink) -> Resu
                 }
             }
         }
-        Source::Files { folder, .. } => unpack::files(folder, sink)?,
+        Source::Files { folder, declared, .. } => unpack::files(folder, &mut Declared { declared, sink })?,
         Source::Data(entries) => {
             for (entry, content) in entries {
                 sink.entry(entry.clone(), &mut &content[..])?;
@@ -266,12 +266,27 @@ impl Sink for Filter<'_> {
     }
 }
 
+/// Passes on everything, folders with the owner and mode that the image says.
+struct Declared<'a> {
+    declared: &'a [Entry],
+    sink: &'a mut dyn Sink,
+}
+
+impl Sink for Declared<'_> {
+    fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
+        // The last word counts, as in the folders that the image makes.
+        let mut said = self.declared.iter().rev();
+        let said = said.find(|said| entry.kind == Kind::Directory && said.path == entry.path).cloned();
+        self.sink.entry(said.unwrap_or(entry), content)
+    }
+}
+
 fn plain(path: &str, kind: Kind, mode: u32) -> Entry {
     Entry { path: path.to_owned(), kind, mode, uid: 0, gid: 0, mtime: EPOCH }
 }
 
 /// Digest of a folder of plain files as they would lie in an image, and the paths of all that are not folders.
-pub fn survey(folder: &Path) -> Result<(Digest, Vec<String>)> {
+pub fn survey(folder: &Path, declared: &[Entry]) -> Result<(Digest, Vec<String>)> {
     struct Surveyor(Digester, Vec<String>);
     impl Sink for Surveyor {
         fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<()> {
@@ -289,6 +304,6 @@ pub fn survey(folder: &Path) -> Result<(Digest, Vec<String>)> {
         }
     }
     let mut surveyor = Surveyor(Digester::new(Algorithm::Sha256), Vec::new());
-    unpack::files(folder, &mut surveyor)?;
+    unpack::files(folder, &mut Declared { declared, sink: &mut surveyor })?;
     Ok((surveyor.0.finish(), surveyor.1))
 }

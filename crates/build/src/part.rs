@@ -87,6 +87,8 @@ pub enum Source {
         folder: PathBuf,
         /// Paths in the image of the files in it.
         paths: Vec<String>,
+        /// Folders whose owner and mode the image says, wherever they come from.
+        declared: Vec<Entry>,
     },
     /// Entries written down in the code, with the content of the files.
     Data(Vec<(Entry, Vec<u8>)>),

@@ -208,7 +208,8 @@ impl Own<'_> {
                     hint: "make the folder, or take `files` out".to_owned(),
                 });
             }
-            let (digest, paths) = survey(&folder)?;
+            let declared = self.declared(&Inherited::of(self.config, self.image)?)?;
+            let (digest, paths) = survey(&folder, &declared)?;
             parts.push(Part {
                 purl: format!("pkg:generic/{}-files@{}", self.image, digest.short()),
                 name: format!("{} files", self.image),
@@ -218,7 +219,7 @@ impl Own<'_> {
                 size_bytes: 0,
                 changes: 0,
                 without: Vec::new(),
-                source: Source::Files { folder, paths },
+                source: Source::Files { folder, paths, declared },
             });
         }
         for part in &mut parts {
@@ -251,10 +252,7 @@ impl Own<'_> {
                 entries.insert(effect.entry.path.clone(), (effect.entry, effect.content));
             }
         }
-        let workdir = all.workdir.iter().filter(|path| path.as_str() != "/");
-        let workdir = workdir.map(|path| Directory { path: path.clone(), owner: None, mode: None });
-        for wanted in workdir.chain(all.directories.iter().cloned()) {
-            let entry = self.directory(&wanted, all.user.as_deref())?;
+        for entry in self.declared(&all)? {
             let path = entry.path.clone();
             for (at, _) in path.match_indices('/') {
                 entries
@@ -264,6 +262,14 @@ impl Own<'_> {
             entries.insert(path, (entry, Vec::new()));
         }
         Ok(entries.into_values().collect())
+    }
+
+    /// The folders whose owner and mode the image says.
+    fn declared(&self, all: &Inherited) -> Result<Vec<Entry>> {
+        let workdir = all.workdir.iter().filter(|path| path.as_str() != "/");
+        let workdir = workdir.map(|path| Directory { path: path.clone(), owner: None, mode: None });
+        let wanted = workdir.chain(all.directories.iter().cloned());
+        wanted.map(|wanted| self.directory(&wanted, all.user.as_deref())).collect()
     }
 
     fn directory(&self, wanted: &Directory, user: Option<&str>) -> Result<Entry> {

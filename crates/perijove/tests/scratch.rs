@@ -7,6 +7,7 @@
     reason = "tests fail at once, and say what they measured"
 )]
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -69,6 +70,51 @@ fn an_image_of_files_alone_has_those_of_its_architecture() {
         assert_eq!(files.keys().map(String::as_str).collect::<Vec<_>>(), ["tool"]);
         assert_eq!(String::from_utf8_lossy(&files["tool"].content), format!("for {architecture}"));
         assert_eq!(config(&layout, manifest)["User"], "65534:65534");
+    }
+}
+
+/// Owner and mode of each folder, as the layers leave it.
+fn folders(layout: &Layout, manifest: &str) -> BTreeMap<String, (u64, u64, u32)> {
+    let mut found = BTreeMap::new();
+    for layer in layout.json(manifest)["layers"].as_array().unwrap() {
+        let blob = layout.blob(layer["digest"].as_str().unwrap());
+        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&blob[..]));
+        for entry in archive.entries().unwrap().map(Result::unwrap) {
+            let header = entry.header();
+            if header.entry_type().is_dir() {
+                let path = entry.path().unwrap().display().to_string();
+                let facts = (header.uid().unwrap(), header.gid().unwrap(), header.mode().unwrap());
+                found.insert(path.trim_end_matches('/').to_owned(), facts);
+            }
+        }
+    }
+    found
+}
+
+/// The image says whose a folder is, also where its own files lie in it.
+#[test]
+fn folders_are_whose_the_image_says() {
+    let repository = Repository::new(
+        "[repository]\nplatforms = [\"linux/amd64\"]\n\
+         [image.base]\nversion = \"1.0\"\nbase = \"scratch\"\nfiles = \"rootfs\"\nuser = \"1000:1000\"\n\
+         workdir = \"/srv/hub\"\ndirectories = [{ path = \"/srv/data\", owner = \"7:8\", mode = \"0700\" }]\n\
+         [image.child]\nversion = \"1.0\"\nbase = { parent = \"base\" }\nfiles = \"rootfs\"\n",
+    );
+    repository.write("images/base/rootfs/srv/hub/config.py", "c");
+    repository.write("images/base/rootfs/srv/data/sub/x", "x");
+    repository.write("images/child/rootfs/srv/data/y", "y");
+    let cache = tempfile::tempdir().unwrap();
+    for image in ["base", "child"] {
+        let out = format!("oci:{image}");
+        let program = Program::new(PERIJOVE, repository.path(), cache.path());
+        let ran = program.args(["build", image, "--output", &out]).run();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let layout = Layout(repository.join(image));
+        let folders = folders(&layout, &manifests(&layout)[0].1);
+        assert_eq!(folders["srv/hub"], (1000, 1000, 0o755), "{image}");
+        assert_eq!(folders["srv/data"], (7, 8, 0o700), "{image}");
+        assert_eq!(folders["srv/data/sub"], (0, 0, 0o755), "{image}");
+        assert_eq!(folders["srv"], (0, 0, 0o755), "{image}");
     }
 }
 

@@ -52,9 +52,7 @@ fn the_image_folder_locks_builds_and_runs() {
     site.write(
         "hub/jupyterhub_config.py",
         "import os\nc = get_config()\nc.JupyterHub.authenticator_class = \"tmp\"\n\
-         c.JupyterHub.base_url = f\"/{os.environ['SITE']}/\"\n\
-         c.JupyterHub.cookie_secret_file = '/home/jovyan/secret'\n\
-         c.JupyterHub.db_url = 'sqlite:////home/jovyan/hub.sqlite'\n",
+         c.JupyterHub.base_url = f\"/{os.environ['SITE']}/\"\n",
     );
     site.write("hub/requirements.txt", "jupyterhub-tmpauthenticator==1.0.0\n");
     let (code, found) = site.json(&[".", "--fix", "--registry", "registry.example/team"]);
