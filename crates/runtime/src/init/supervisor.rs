@@ -147,7 +147,11 @@ fn run_other(other: &Supervise, orders: BufReader<UnixStream>, reports: &Reports
     let (kill, remove) = (other.kill.clone(), other.remove.clone());
     let action: Act = Box::new(move |signal| {
         if let Some(signal) = signal {
-            return quietly(&kill, &[&signal.as_raw().to_string()]);
+            let sent = quietly(&kill, &[&signal.as_raw().to_string()]);
+            // While the client still pulls the image there is no container to send it to: then the client goes.
+            if sent.is_ok() || signal != Signal::KILL {
+                return sent;
+            }
         }
         for command in &remove {
             // All are tried.
@@ -208,7 +212,9 @@ fn quietly(command: &[String], more: &[&str]) -> io::Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .map(|_| ())
+        .and_then(|status| {
+            if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program}: {status}"))) }
+        })
 }
 
 fn open(child: &Inside) -> io::Result<OwnedFd> {
@@ -225,5 +231,29 @@ fn how(status: process::ExitStatus) -> ExitStatus {
         (Some(code), _) => ExitStatus::Code(code),
         (None, Some(signal)) => ExitStatus::Signal(signal),
         (None, None) => ExitStatus::Code(255),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that has made no container yet, as one that pulls its image.
+    #[test]
+    fn a_client_without_a_container_can_be_killed() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let other = Supervise {
+            run: words("sleep 600"),
+            env: Vec::new(),
+            remove: vec![words("false")],
+            kill: words("false"),
+        };
+        let ((orders, caller), (reports, _heard)) =
+            (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        for signal in [Signal::TERM, Signal::KILL] {
+            send(&caller, &Order::Signal(signal.as_raw())).unwrap();
+        }
+        let ended = run_other(&other, BufReader::new(orders), &Arc::new(Mutex::new(reports))).unwrap();
+        assert_eq!(ended, ExitStatus::Signal(Signal::KILL.as_raw()));
     }
 }
