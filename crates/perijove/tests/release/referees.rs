@@ -20,7 +20,8 @@ struct Said {
 }
 
 /// What they say, not made from the table: a row that is wrong about its registry fits none of it. The words are those of
-/// the sources that the table names; where a source has no code (Mirantis, Alibaba, Docker Hub), the code is `UNKNOWN`.
+/// the sources that the table names; where a source has no code (Mirantis, Alibaba, Docker Hub), the code is `UNKNOWN`. Of
+/// Alibaba and Docker Hub no whole answer is public: around the words that the table has, the sentence is made up.
 const ANSWERS: &[Said] = &[
     Said {
         who: "Perijove's embedded registry, --create-only",
