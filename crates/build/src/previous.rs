@@ -53,8 +53,8 @@ pub struct Previous {
 }
 
 impl Previous {
-    /// Reads `references` (the newest first) for `platform`. An image that is not there, is not ours, or has no
-    /// such platform tells nothing; a registry that does not answer is an error.
+    /// Reads `references` (the newest first) for `platform`. An image that is not there, is not ours, has lost
+    /// its configuration, or has no such platform tells nothing; a registry that does not answer is an error.
     pub async fn read(
         client: &Client,
         references: &[Reference],
@@ -78,7 +78,11 @@ impl Previous {
             if !ours {
                 continue;
             }
-            let bytes = client.blob_bytes(reference, config, MAX_CONFIG).await?;
+            let bytes = match client.blob_bytes(reference, config, MAX_CONFIG).await {
+                Ok(bytes) => bytes,
+                Err(perijove_oci::Error::NotFound { .. }) => continue,
+                Err(other) => return Err(other),
+            };
             let Ok(config) = serde_json::from_slice::<ImageConfig>(&bytes) else { continue };
             if config.rootfs.diff_ids.len() != links.layers.len() {
                 continue;

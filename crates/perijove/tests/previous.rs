@@ -224,6 +224,16 @@ fn what_the_registry_lost_goes_up_again() {
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
     assert!(failed.stderr.contains(&digest) && failed.stderr.contains("it is gone"), "{}", failed.stderr);
     assert!(failed.stderr.contains("hint: somebody deleted it"), "{}", failed.stderr);
+    // Without its configuration an image tells nothing, and all is made anew.
+    let tagged: Reference = format!("{}/team/app:1", site.registry.address).parse().unwrap();
+    let client = Client::new(Arc::new(Silent)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (image, _) = runtime.block_on(client.image(&tagged, &"linux/amd64".parse().unwrap())).unwrap();
+    let image: Value = serde_json::from_slice(&image.bytes).unwrap();
+    delete_blob(&site.registry.address, "team/app", image["config"]["digest"].as_str().unwrap());
+    let previous = tagged.to_string();
+    let made = site.push(&repository, "team/app:1", &["--previous", &previous]).json();
+    assert_eq!(made["images"][0]["digest"], first["images"][0]["digest"]);
 }
 
 #[test]
