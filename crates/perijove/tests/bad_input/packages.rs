@@ -35,7 +35,7 @@ fn more_bytes_than_the_locked_ones() {
     });
     assert_refusal!(scene, @r#"
     exit 1
-    error: http://[server]/files/large-1.0-py3-none-any.whl: more bytes than the 401587 that were expected
+    error: http://[server]/files/large-1.0-py3-none-any.whl: more bytes than the 401588 that were expected
     hint: the mirror serves something else under this name; check the index setting
     "#);
 }
