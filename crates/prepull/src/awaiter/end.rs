@@ -2,6 +2,7 @@
 //! API server that is just being restarted is waited for.
 
 use std::future::Future;
+use std::pin::pin;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(super) const END: Duration = Duration::from_secs(45);
 pub(super) const TOLD: Duration = Duration::from_secs(25);
 /// Rights that are refused are refused again, unless the server was away before: then it learns them late.
 const RIGHTS: Duration = Duration::from_secs(20);
+/// How long the event goes before all else.
+const AHEAD: Duration = Duration::from_secs(2);
 /// Between attempts: from, to.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// Who says the event.
@@ -110,13 +113,22 @@ impl End<'_> {
             }
         };
         let work = async {
-            // First of all: whoever follows an awaiter that is killed from here on would wait for what is deleted.
-            let said = match (self.event_on, report) {
-                (Some(target), Some(report)) => say(self, target, report).await,
-                _ => Ok(()),
+            let mut event = pin!(async {
+                match (self.event_on, report) {
+                    (Some(target), Some(report)) => say(self, target, report).await,
+                    _ => Ok(()),
+                }
+            });
+            // First of all: whoever follows an awaiter that is killed from here on would wait for what is deleted. But a
+            // cluster that takes no events must not keep the pullers.
+            let early = tokio::time::timeout(AHEAD, event.as_mut()).await;
+            let said = async {
+                match early {
+                    Ok(said) => said,
+                    Err(_) => event.await,
+                }
             };
-            let (cleaned, kept) = tokio::join!(self.clean_up(), kept);
-            (cleaned, kept, said)
+            tokio::join!(self.clean_up(), kept, said)
         };
         tokio::select! {
             biased;
