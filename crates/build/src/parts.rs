@@ -174,7 +174,9 @@ impl Own<'_> {
                 }
             }
         }
-        let effects = self.effects(packages)?;
+        let all = Inherited::of(self.config, self.image)?;
+        let declared = self.declared(&all)?;
+        let effects = self.effects(packages, &all, &declared)?;
         parts.push(data_part("effects", PartKind::Effects, effects));
         if let Some(lock) = &self.locks.npm {
             for package in lock.for_platform(self.platform)? {
@@ -208,7 +210,6 @@ impl Own<'_> {
                     hint: "make the folder, or take `files` out".to_owned(),
                 });
             }
-            let declared = self.declared(&Inherited::of(self.config, self.image)?)?;
             let (digest, paths) = survey(&folder, &declared)?;
             parts.push(Part {
                 purl: format!("pkg:generic/{}-files@{}", self.image, digest.short()),
@@ -235,8 +236,12 @@ impl Own<'_> {
     }
 
     /// What maintainer scripts would have done, the image's user, and the folders that are the user's.
-    fn effects(&self, packages: &[String]) -> Result<Vec<(Entry, Vec<u8>)>> {
-        let all = Inherited::of(self.config, self.image)?;
+    fn effects(
+        &self,
+        packages: &[String],
+        all: &Inherited,
+        declared: &[Entry],
+    ) -> Result<Vec<(Entry, Vec<u8>)>> {
         let user = all.passwd_user();
         let mut entries: BTreeMap<String, (Entry, Vec<u8>)> = BTreeMap::new();
         if locks::codename(self.config, self.image)?.is_some() {
@@ -252,14 +257,14 @@ impl Own<'_> {
                 entries.insert(effect.entry.path.clone(), (effect.entry, effect.content));
             }
         }
-        for entry in self.declared(&all)? {
+        for entry in declared {
             let path = entry.path.clone();
             for (at, _) in path.match_indices('/') {
                 entries
                     .entry(path[..at].to_owned())
                     .or_insert_with(|| (directory(&path[..at], 0, 0, 0o755), Vec::new()));
             }
-            entries.insert(path, (entry, Vec::new()));
+            entries.insert(path, (entry.clone(), Vec::new()));
         }
         Ok(entries.into_values().collect())
     }

@@ -21,6 +21,7 @@ pub mod peer;
 pub mod program;
 pub mod registry;
 pub mod repository;
+mod requests;
 pub mod web;
 pub mod workflow;
 

@@ -1,10 +1,10 @@
 //! The embedded registry as its own process.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::program::{Program, Running};
+use crate::requests::To;
 
 /// Serves until the value goes.
 pub struct Registry {
@@ -44,12 +44,6 @@ impl Registry {
 
 /// Deletes a blob of a registry's repository, as its owner may. The manifests that list it stay.
 pub fn delete_blob(address: &str, repository: &str, digest: &str) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!(
-        "DELETE /v2/{repository}/blobs/{digest} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let to = To { address, login: None, name: repository };
+    to.send(202, "DELETE", &format!("blobs/{digest}"), "application/octet-stream", b"");
 }

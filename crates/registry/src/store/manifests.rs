@@ -237,8 +237,8 @@ impl Store {
     }
 
     /// Renews the blobs that a manifest refers to, so that a collector that does not know the manifest yet
-    /// leaves them alone, and relies on their names, whichever process made them. Blobs that are not there are the client's affair: a registry may take a manifest
-    /// before its blobs, and mirrors of a part of an index rely on it.
+    /// leaves them alone, and relies on their names, whichever process made them. Blobs that are not there are the
+    /// client's affair: a registry may take a manifest before its blobs, and mirrors of a part of an index rely on it.
     fn keep_blobs(&self, repository: &RepositoryName, summary: &Summary) -> Result<(), StoreError> {
         let _promise = self.promising();
         let links = self.layout.folder(repository, BLOBS);

@@ -1,16 +1,14 @@
 //! Small images for the nodes to pull, made of a file or two and pushed by plain HTTP, without the code under test.
 
 use std::fmt::Display;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use perijove_oci::Digest;
 use serde_json::json;
 
 use super::programs;
 use crate::packages::noise;
+use crate::requests::To;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -117,16 +115,16 @@ impl TestImage {
         to.blob(&layer);
         to.blob(&config);
         if self.architecture == own_architecture() {
-            to.send("PUT", &format!("manifests/{tag}"), MANIFEST, &manifest);
+            to.send(201, "PUT", &format!("manifests/{tag}"), MANIFEST, &manifest);
             return Digest::sha256(&manifest).to_string();
         }
         // Nodes look at the architecture in an index only; a manifest alone they take as it comes.
-        to.send("PUT", &format!("manifests/{}", Digest::sha256(&manifest)), MANIFEST, &manifest);
+        to.send(201, "PUT", &format!("manifests/{}", Digest::sha256(&manifest)), MANIFEST, &manifest);
         let mut of_platform = descriptor(MANIFEST, &manifest);
         of_platform["platform"] = json!({"os": "linux", "architecture": self.architecture});
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [of_platform]});
         let index = index.to_string().into_bytes();
-        to.send("PUT", &format!("manifests/{tag}"), INDEX, &index);
+        to.send(201, "PUT", &format!("manifests/{tag}"), INDEX, &index);
         Digest::sha256(&index).to_string()
     }
 
@@ -153,38 +151,4 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-/// A repository.
-struct To<'a> {
-    address: &'a str,
-    login: Option<(&'a str, &'a str)>,
-    name: &'a str,
-}
-
-impl To<'_> {
-    /// Pushes a blob in one request (distribution-spec 1.1, "Pushing a blob monolithically").
-    fn blob(&self, bytes: &[u8]) {
-        let path = format!("blobs/uploads/?digest={}", Digest::sha256(bytes));
-        self.send("POST", &path, "application/octet-stream", bytes);
-    }
-
-    /// A request that must be answered 201.
-    fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let login = self.login.map(|(user, password)| STANDARD.encode(format!("{user}:{password}")));
-        let login = login.map(|l| format!("Authorization: Basic {l}\r\n")).unwrap_or_default();
-        let head = format!(
-            "{method} /v2/{}/{path} HTTP/1.1\r\nHost: {}\r\n{login}Content-Type: {media}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            self.name,
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 201"), "{path}: {}", String::from_utf8_lossy(&answer));
-    }
 }
